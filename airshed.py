@@ -1,0 +1,34 @@
+"""The `airshed` command: gathers the rooms' subcommands and imports none before it is called."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import click
+
+from terminal.command import LazyGroup, run
+
+# name: (module:attribute, what --help says)
+COMMANDS: Final = {
+    "simulate": ("planning.simulate.command:simulate", "LoRa and SigFox access, with and without allocation"),
+    "plan": ("planning.models.command:plan", "how much a site can carry: latency, capture, collisions, queue, pool"),
+    "group": ("planning.grouping.command:group", "periodic devices on the fewest shared lines"),
+    "watch": ("monitoring.periodic.command:watch", "a reception trace -> periods, outage, offline devices"),
+    "roam": ("monitoring.roaming.command:roam", "network records -> device catalogue, labels, classes"),
+}
+
+
+@click.command(cls=LazyGroup, name="airshed", lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="airshed")
+def airshed() -> None:
+    """Airshed runs a shared piece of radio spectrum: it measures, allocates, watches and plans."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(airshed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The nouns everyone shares: units, sub-bands, subchannels, airtime, duty cycle, energy. Imports no other room."""

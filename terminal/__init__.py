@@ -1,0 +1,1 @@
+"""What every command shares: one-line errors, exit status, JSON for machines, progress on a terminal."""
