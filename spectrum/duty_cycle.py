@@ -43,8 +43,6 @@ class DutyCycleLedger:
         _check_airtime(airtime_s)
         if airtime_s > self.budget_s + TOLERANCE_S:
             return None
-        if self.sub_band.duty_cycle >= 1.0 and not self._sent:
-            return now_s
         start_s = max(now_s, sum(self._sent[-1])) if self._sent else now_s
         return start_s + self._wait_s(start_s, airtime_s)
 
