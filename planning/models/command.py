@@ -1,0 +1,29 @@
+"""`airshed plan`: gathers the models and imports none before it is called."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Final
+
+import click
+
+from terminal.command import LazyGroup
+
+# name: (module:attribute, what --help says)
+MODELS: Final = {
+    "latency": ("planning.models.latency_command:latency", "waiting under duty cycle, and the collisions that follow"),
+    "capture": ("planning.models.capture_command:capture", "coverage, capture and demodulation paths of one gateway"),
+    "collisions": ("planning.models.collisions_command:collisions", "symbol collisions seen by several gateways"),
+    "queue": ("planning.models.queue_command:queue", "a loss system with fixed service time and any arrivals"),
+    "pool": ("planning.models.pool_command:pool", "a resource pool for periodic reporters and their repetitions"),
+    "site": ("planning.models.site_command:site", "all models together for one site file, with what would help"),
+}
+AVAILABLE: Final = {name: row for name, row in MODELS.items() if find_spec(row[0].split(":")[0])}
+
+
+@click.command(cls=LazyGroup, name="plan", lazy=AVAILABLE, context_settings={"help_option_names": ["-h", "--help"]})
+def plan() -> None:
+    """How much can a site carry? Each model answers one question and names its assumption and its error.
+
+    Every model takes --json for machines, --plot FILE to look at it, and a simulation as its truth.
+    """
