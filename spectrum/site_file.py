@@ -1,0 +1,188 @@
+"""The site file: one small TOML per site, parsed once into frozen values. Every part of Airshed reads the same file.
+
+An unknown key, a wrong type or a value out of range is an error that names the key and the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from spectrum.errors import BadInput
+from spectrum.eu868 import LORAWAN_DEFAULT_CHANNELS, LORAWAN_EXTRA_CHANNELS, Subchannel
+from spectrum.sigfox import micro_channel_groups
+
+Positive = Annotated[float, Meta(gt=0)]
+NotNegative = Annotated[float, Meta(ge=0)]
+Probability = Annotated[float, Meta(gt=0, lt=1)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+# Stands in `database.url` for a server of the site's own, started and stopped by the controller.
+EMBEDDED: Final = "embedded"
+
+Item = TypeVar("Item")
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the file: immutable, and a key it does not know is an error."""
+
+
+class SiteTable(_Table, frozen=True):
+    """`[site]`: what the site is called, and where its local metres start (latitude, longitude in degrees)."""
+
+    name: Name
+    region: Literal["EU868"] = "EU868"
+    origin: tuple[float, float] | None = None
+
+
+class DatabaseTable(_Table, frozen=True):
+    """`[database]`: a Redis URL, or `embedded`. The environment's REDIS_URL comes first; put passwords there."""
+
+    url: str = EMBEDDED
+    tls_ca: str | None = None
+
+
+class SpectrumTable(_Table, frozen=True):
+    """`[spectrum]`: the subchannels that are allocated: LoRa centres (125 kHz each), and SigFox's band in groups."""
+
+    lora_center_hz: tuple[float, ...] = tuple(
+        channel.center_hz for channel in (*LORAWAN_EXTRA_CHANNELS, *LORAWAN_DEFAULT_CHANNELS)
+    )
+    sigfox_groups: Annotated[int, Meta(ge=0)] = 12
+    banned_hz: tuple[float, ...] = ()
+
+    @property
+    def lora(self) -> tuple[Subchannel, ...]:
+        """Subchannels a LoRa device may be given, those banned left out."""
+        return tuple(
+            Subchannel(center_hz, 125e3) for center_hz in self.lora_center_hz if center_hz not in self.banned_hz
+        )
+
+    @property
+    def sigfox(self) -> tuple[Subchannel, ...]:
+        """Groups of micro-channels a SigFox device may be given, those banned left out."""
+        groups = micro_channel_groups(self.sigfox_groups) if self.sigfox_groups else ()
+        return tuple(group for group in groups if group.center_hz not in self.banned_hz)
+
+
+class ControllerTable(_Table, frozen=True):
+    """`[controller]`: where it listens and how it allocates.
+
+    attempts: N of Algorithm 1, or `auto`. share: part of the ordered subchannels that tries are drawn from, None for
+    the policy's own. guard_s: added to the airtime of every lease. horizon_s: how far ahead slots are drawn for devices
+    that keep time. status_max_age_s: older sensing counts as silence. hold_s: how long the last good allocation holds
+    in silence before requests fall back to random access.
+    """
+
+    listen: str = "127.0.0.1:50868"
+    policy: str = "algorithm1"
+    attempts: Annotated[int, Meta(ge=1, le=1000)] | Literal["auto"] = 5
+    share: Annotated[float, Meta(gt=0, le=1)] | None = None
+    guard_s: NotNegative = 0.02
+    horizon_s: Positive = 10.0
+    longest_lease_s: Positive = 3600.0
+    status_max_age_s: Positive = 5.0
+    hold_s: NotNegative = 300.0
+    requests_per_s: Positive = 2000.0
+
+
+class SensorTable(_Table, frozen=True):
+    """`[[sensor]]`: one dongle and what its daemon does.
+
+    source: `synthetic`, a file, `rtlsdr:INDEX-OR-SERIAL` or `rtl_tcp://HOST:PORT`. pf, pm: design errors. position_m:
+    (east, north) of the site's origin.
+    """
+
+    name: Name
+    source: str = "synthetic"
+    center_hz: Positive = 868.0125e6
+    rate_hz: Positive = 2.4e6
+    gain_db: float | None = None
+    interval_s: Positive = 0.01
+    pf: Probability = 0.2
+    pm: Probability = 0.1
+    loop: bool = True
+    position_m: tuple[float, float] | None = None
+
+
+class GatewayTable(_Table, frozen=True):
+    """`[[gateway]]`: one gateway, its agent's radio side, and (for `virtual`) the devices behind it."""
+
+    name: Name
+    radio: Literal["virtual"] = "virtual"
+    devices: Annotated[int, Meta(ge=1, le=100_000)] = 50
+    mean_gap_s: Positive = 10.0
+    position_m: tuple[float, float] | None = None
+
+
+class TlsTable(_Table, frozen=True):
+    """`[tls]`: PEM files for mutual TLS between agents and controller. Without it only loopback is served."""
+
+    ca: str
+    certificate: str
+    key: str
+
+
+class Site(_Table, frozen=True):
+    """A whole site file."""
+
+    site: SiteTable
+    database: DatabaseTable = DatabaseTable()
+    spectrum: SpectrumTable = SpectrumTable()
+    controller: ControllerTable = ControllerTable()
+    sensor: tuple[SensorTable, ...] = ()
+    gateway: tuple[GatewayTable, ...] = ()
+    tls: TlsTable | None = None
+
+    @property
+    def name(self) -> str:
+        """The site's name."""
+        return self.site.name
+
+
+def parse_site(text: str, file_name: str) -> Site:
+    """The site in `text`; `file_name` is for the messages of BadInput."""
+    try:
+        site = msgspec.toml.decode(text, type=Site)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{file_name}: {_readable(str(error))}") from None
+    except msgspec.DecodeError as error:
+        raise BadInput(f"{file_name}: not a TOML file: {error}") from None
+    for table, names in (("sensor", [s.name for s in site.sensor]), ("gateway", [g.name for g in site.gateway])):
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise BadInput(f"{file_name}: every {table} needs a name of its own, {sorted(twice)} came more than once")
+    return site
+
+
+def _readable(message: str) -> str:
+    """msgspec's message with its path written as a person would: `$.sensor[0].rate_hz` becomes `sensor[0].rate_hz`."""
+    return (
+        message.replace("Object contains unknown field", "unknown key").replace(" - at `$.", " in `").replace("$.", "")
+    )
+
+
+def read_site(path: Path | str) -> Site:
+    """The site in a file; BadInput when it is missing, unreadable or wrong."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"no site file {path}: see hardware/sites/loopback.toml for one to start from") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: cannot be read as text: {error}") from None
+    return parse_site(text, str(path))
+
+
+def one_named(kind: str, wanted: str | None, items: Sequence[Item], name_of: Callable[[Item], str]) -> Item:
+    """The item called `wanted`, or the only one when no name is given."""
+    names = [name_of(item) for item in items]
+    if wanted is None and len(items) == 1:
+        return items[0]
+    if wanted in names:
+        return items[names.index(wanted)]
+    asked = f"no {kind} is called {wanted!r}" if wanted else f"the site has {len(items)} {kind}s, name one of them"
+    raise BadInput(f"{asked}: it has {', '.join(names) or 'none'}")
