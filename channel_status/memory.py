@@ -1,0 +1,216 @@
+"""The in-memory twin of the Redis door: the same promises, in one process, written as plainly as possible."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from allocation.attempts import Try, settle
+from channel_status import records
+from channel_status.protocol import STREAM_LENGTH, Entry, Grant, LeaseOrder
+from spectrum.eu868 import Subchannel
+from spectrum.report import ChannelReport
+from spectrum.status import Lease
+
+
+@dataclass(slots=True)
+class _Site:
+    """All that is kept of one site."""
+
+    reports: dict[str, ChannelReport] = field(default_factory=dict)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    decisions: dict[str, bytes] = field(default_factory=dict)
+    streams: dict[str, deque[Entry]] = field(default_factory=dict)
+    kinds: dict[str, dict[str, bytes]] = field(default_factory=lambda: defaultdict(dict))
+    appended: int = 0
+
+
+class MemoryDatabase:
+    """A ChannelStatusDatabase in this process; one lock makes every call atomic."""
+
+    def __init__(self) -> None:
+        self._sites: dict[str, _Site] = defaultdict(_Site)
+        self._lock = threading.Lock()
+
+    def publish(self, site: str, reports: Sequence[ChannelReport]) -> None:
+        """See ChannelStatusDatabase.publish."""
+        with self._lock:
+            kept = self._sites[site]
+            kept.reports.update({records.report_field(report): report for report in reports})
+            self._append(kept, "reports", [records.encode(reports)])
+
+    def reports(self, site: str) -> tuple[ChannelReport, ...]:
+        """See ChannelStatusDatabase.reports."""
+        with self._lock:
+            return tuple(self._sites[site].reports.values())
+
+    def allocate(self, site: str, order: LeaseOrder, now_s: float) -> Grant:
+        """See ChannelStatusDatabase.allocate."""
+        with self._lock:
+            kept = self._sites[site]
+            if order.lease_id in kept.leases:
+                return Grant(kept.leases[order.lease_id], ())
+            blocked_by: list[str] = []
+
+            def is_idle(drawn: Try) -> bool:
+                blocker = None if order.blind else self._blocker(kept, order, drawn)
+                if blocker is not None:
+                    blocked_by.append(blocker.lease_id)
+                return blocker is None and not order.blind
+
+            outcome = settle(order.tries, is_idle)
+            lease = Lease(
+                order.lease_id,
+                order.device,
+                order.gateway,
+                outcome.taken.subchannel,
+                outcome.taken.start_s,
+                outcome.taken.end_s,
+                outcome.attempt,
+                outcome.forced,
+            )
+            kept.leases[lease.lease_id] = lease
+            decision = _decision(order, lease, blocked_by, now_s)
+            kept.decisions[order.device] = decision
+            self._append(kept, "events", [decision])
+            return Grant(lease, tuple(blocked_by))
+
+    @staticmethod
+    def _blocker(kept: _Site, order: LeaseOrder, drawn: Try) -> Lease | None:
+        watched = {drawn.subchannel, *order.neighbours.get(drawn.subchannel, ())}
+        in_the_way = (
+            lease
+            for lease in kept.leases.values()
+            if lease.subchannel in watched
+            and lease.lease_id != order.lease_id
+            and lease.overlaps(drawn.start_s, drawn.end_s)
+        )
+        return next(in_the_way, None)
+
+    def confirm(self, site: str, lease_id: str, now_s: float) -> Lease | None:
+        """See ChannelStatusDatabase.confirm."""
+        with self._lock:
+            kept = self._sites[site]
+            lease = kept.leases.get(lease_id)
+            if lease is None or lease.end_s <= now_s:
+                return None
+            return self._keep(kept, replace(lease, state="confirmed"), "confirmed", now_s)
+
+    def renew(self, site: str, order: LeaseOrder, end_s: float, now_s: float) -> Lease | None:
+        """See ChannelStatusDatabase.renew."""
+        with self._lock:
+            kept = self._sites[site]
+            lease = kept.leases.get(order.lease_id)
+            if lease is None or lease.end_s <= now_s or end_s <= lease.start_s:
+                return None
+            longer = Try(lease.subchannel, lease.start_s, end_s)
+            if not lease.forced and end_s > lease.end_s:
+                added = Try(lease.subchannel, lease.end_s, end_s)
+                if self._blocker(kept, order, added) is not None:
+                    return None
+            return self._keep(kept, replace(lease, end_s=longer.end_s), "renewed", now_s)
+
+    def release(self, site: str, lease_id: str, now_s: float, reason: str = "released") -> Lease | None:
+        """See ChannelStatusDatabase.release."""
+        with self._lock:
+            kept = self._sites[site]
+            lease = kept.leases.pop(lease_id, None)
+            if lease is not None:
+                self._append(kept, "events", [records.lease_event("released", lease, now_s, reason)])
+            return lease
+
+    def expire(self, site: str, now_s: float) -> tuple[Lease, ...]:
+        """See ChannelStatusDatabase.expire."""
+        with self._lock:
+            kept = self._sites[site]
+            ended = tuple(
+                sorted((x for x in kept.leases.values() if x.end_s <= now_s), key=lambda x: (x.end_s, x.lease_id))
+            )
+            for lease in ended:
+                del kept.leases[lease.lease_id]
+            self._append(kept, "events", [records.lease_event("expired", lease, now_s) for lease in ended])
+            return ended
+
+    def leases(self, site: str, now_s: float) -> tuple[Lease, ...]:
+        """See ChannelStatusDatabase.leases."""
+        with self._lock:
+            live = [lease for lease in self._sites[site].leases.values() if lease.end_s > now_s]
+        return tuple(sorted(live, key=lambda lease: (lease.start_s, lease.lease_id)))
+
+    def decision(self, site: str, device: str) -> bytes | None:
+        """See ChannelStatusDatabase.decision."""
+        with self._lock:
+            return self._sites[site].decisions.get(device)
+
+    def append(self, site: str, stream: str, values: Sequence[bytes]) -> None:
+        """See ChannelStatusDatabase.append."""
+        with self._lock:
+            self._append(self._sites[site], stream, values)
+
+    def read(self, site: str, stream: str, after: str = "", count: int = 1000) -> tuple[Entry, ...]:
+        """See ChannelStatusDatabase.read."""
+        with self._lock:
+            entries = self._sites[site].streams.get(stream, ())
+            newer = [entry for entry in entries if not after or _order(entry.entry_id) > _order(after)]
+        return tuple(newer[:count])
+
+    def put(self, site: str, kind: str, values: Mapping[str, bytes]) -> None:
+        """See ChannelStatusDatabase.put."""
+        with self._lock:
+            self._sites[site].kinds[kind].update(values)
+
+    def get(self, site: str, kind: str) -> dict[str, bytes]:
+        """See ChannelStatusDatabase.get."""
+        with self._lock:
+            return dict(self._sites[site].kinds[kind])
+
+    def delete(self, site: str, kind: str, names: Sequence[str]) -> None:
+        """See ChannelStatusDatabase.delete."""
+        with self._lock:
+            for name in names:
+                self._sites[site].kinds[kind].pop(name, None)
+
+    def ping(self) -> None:
+        """Always there."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _keep(self, kept: _Site, lease: Lease, event: str, now_s: float) -> Lease:
+        kept.leases[lease.lease_id] = lease
+        self._append(kept, "events", [records.lease_event(event, lease, now_s)])
+        return lease
+
+    @staticmethod
+    def _append(kept: _Site, stream: str, values: Sequence[bytes]) -> None:
+        entries = kept.streams.setdefault(stream, deque(maxlen=STREAM_LENGTH[stream]))
+        for value in values:
+            kept.appended += 1
+            entries.append(Entry(f"{kept.appended}-0", value))
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    major, minor = entry_id.split("-")
+    return int(major), int(minor)
+
+
+def _decision(order: LeaseOrder, lease: Lease, blocked_by: Sequence[str], now_s: float) -> bytes:
+    return records.encode(
+        {
+            "event": "forced" if lease.forced else "granted",
+            "at_us": str(records.microseconds(now_s)),
+            "lease": records.lease_fields(lease),
+            "blocked_by": list(blocked_by),
+            "why": records.decode(order.why),
+        }
+    )
+
+
+def neighbours_of(subchannels: Sequence[Subchannel]) -> dict[Subchannel, tuple[Subchannel, ...]]:
+    """For every subchannel those others of the site that share spectrum with it (868.1 MHz and SigFox's groups do)."""
+    return {
+        one: tuple(other for other in subchannels if other != one and other.overlap_hz(one) > 0.0)
+        for one in subchannels
+    }

@@ -1,0 +1,113 @@
+"""What the Channel Status Database promises, whichever door it is reached by.
+
+Times are seconds since the epoch and always an argument. Every method that changes something is atomic for its site: it
+happens whole or not at all, and two callers never see each other's halves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from allocation.attempts import Try
+from spectrum.errors import Failed
+from spectrum.eu868 import Subchannel
+from spectrum.report import ChannelReport
+from spectrum.status import Lease
+
+# How many entries each stream keeps at least; older ones are dropped.
+STREAM_LENGTH: Final = {"events": 50_000, "reports": 3_000, "uplinks": 50_000}
+
+
+class DatabaseAway(Failed):
+    """The database cannot be reached or died under the call; nothing is known to have happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseOrder:
+    """One request as the database executes it: the tries in order, the first idle one is taken, else the last forced.
+
+    lease_id: chosen by the caller and unique; the same order again returns the same lease, so that a lost answer may be
+    asked for again. neighbours: subchannels that share spectrum with a tried one and must be idle too. blind:
+    nothing was declared idle, so the last draw is forced without looking. why: the explanation kept with the decision.
+    """
+
+    lease_id: str
+    device: str
+    gateway: str
+    tries: tuple[Try, ...]
+    neighbours: Mapping[Subchannel, tuple[Subchannel, ...]] = field(default_factory=dict)
+    blind: bool = False
+    why: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The lease, and for each failed try the lease that stood in its way (empty when forced blindly)."""
+
+    lease: Lease
+    blocked_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a stream: its identity (increasing) and its value (JSON)."""
+
+    entry_id: str
+    value: bytes
+
+
+class ChannelStatusDatabase(Protocol):
+    """The door. Sites are independent of each other: every key of a site lives on one shard."""
+
+    def publish(self, site: str, reports: Sequence[ChannelReport]) -> None:
+        """Keep the newest report per sensor and subchannel, and append all of them to the stream `reports`."""
+
+    def reports(self, site: str) -> tuple[ChannelReport, ...]:
+        """The newest report of every sensor for every subchannel."""
+
+    def allocate(self, site: str, order: LeaseOrder, now_s: float) -> Grant:
+        """Lines 8 to 14 of Algorithm 1 in one atomic step; see LeaseOrder."""
+
+    def confirm(self, site: str, lease_id: str, now_s: float) -> Lease | None:
+        """Mark a lease as confirmed by its device; None when there is no such live lease."""
+
+    def renew(self, site: str, order: LeaseOrder, end_s: float, now_s: float) -> Lease | None:
+        """Move the end of lease `order.lease_id`; None when it has gone or the time is another's.
+
+        `order` names the neighbours to respect; its tries are not used. A forced lease is renewed without looking.
+        """
+
+    def release(self, site: str, lease_id: str, now_s: float, reason: str = "released") -> Lease | None:
+        """End a lease now and return it; None when there is no such lease."""
+
+    def expire(self, site: str, now_s: float) -> tuple[Lease, ...]:
+        """Remove and return the leases that have ended by now."""
+
+    def leases(self, site: str, now_s: float) -> tuple[Lease, ...]:
+        """Live and coming leases, in order of start."""
+
+    def decision(self, site: str, device: str) -> bytes | None:
+        """The last decision about a device, with its reasons, as JSON."""
+
+    def append(self, site: str, stream: str, values: Sequence[bytes]) -> None:
+        """Append to a stream of STREAM_LENGTH."""
+
+    def read(self, site: str, stream: str, after: str = "", count: int = 1000) -> tuple[Entry, ...]:
+        """Entries after the one called `after` (all kept ones when empty), oldest first."""
+
+    def put(self, site: str, kind: str, values: Mapping[str, bytes]) -> None:
+        """Keep small records of one kind (sessions, periods, policy) by name."""
+
+    def get(self, site: str, kind: str) -> dict[str, bytes]:
+        """All records of one kind."""
+
+    def delete(self, site: str, kind: str, names: Sequence[str]) -> None:
+        """Forget records; unknown names are no error."""
+
+    def ping(self) -> None:
+        """Raise DatabaseAway when the database does not answer."""
+
+    def close(self) -> None:
+        """Give back connections; the object is not used afterwards."""

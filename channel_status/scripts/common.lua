@@ -1,0 +1,32 @@
+-- Shared by every script of Airshed: what stands in the way of [start, end) on one subchannel.
+-- A site's leases on a subchannel are two sorted sets, scored by start in whole microseconds; a member is
+-- "lease_id|end". Unforced leases never overlap, so the last one that starts before `end` is the only one that can
+-- still be running; forced leases may overlap anything and are walked through.
+local function before(a, b) -- a < b for whole numbers written in decimal
+  return tonumber(a) < tonumber(b)
+end
+
+local function split(member)
+  local id, ending = string.match(member, '^(.*)|(%d+)$')
+  return id, ending
+end
+
+local function blocker(taken_key, forced_key, start_us, end_us, own_id)
+  local members = redis.call('ZREVRANGEBYSCORE', taken_key, '(' .. end_us, '-inf', 'LIMIT', 0, 2)
+  for _, member in ipairs(members) do
+    local id, ending = split(member)
+    if id ~= own_id then
+      if before(start_us, ending) then return id end
+      break
+    end
+  end
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', forced_key, '-inf', '(' .. end_us)) do
+    local id, ending = split(member)
+    if id ~= own_id and before(start_us, ending) then return id end
+  end
+  return nil
+end
+
+local function event(stream, length, value)
+  redis.call('XADD', stream, 'MAXLEN', '~', length, '*', 'v', cjson.encode(value))
+end

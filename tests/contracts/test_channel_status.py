@@ -1,0 +1,179 @@
+"""The contract of the Channel Status Database, the same on the Redis door and on the in-memory twin."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from allocation.attempts import Try
+from channel_status import records
+from channel_status.memory import neighbours_of
+from channel_status.protocol import ChannelStatusDatabase, LeaseOrder
+from spectrum.eu868 import Subchannel
+from spectrum.report import ChannelReport
+
+A, B = Subchannel(868.1e6, 125e3), Subchannel(868.3e6, 125e3)
+GROUP = Subchannel(868.138e6, 16e3)  # inside A
+NOW = 1_800_000_000.0
+
+
+def order(lease_id: str, *tries: tuple[Subchannel, float, float], blind: bool = False) -> LeaseOrder:
+    """An order whose tries are given relative to NOW."""
+    drawn = tuple(Try(subchannel, NOW + start, NOW + end) for subchannel, start, end in tries)
+    return LeaseOrder(lease_id, f"dev-{lease_id}", "gw", drawn, neighbours_of([A, B, GROUP]), blind, '{"rule":"test"}')
+
+
+def report(sensor: str, time_s: float, energy_dbfs: float = -40.0) -> ChannelReport:
+    """A report on A."""
+    return ChannelReport(
+        sensor, time_s, 0.01, A.center_hz, A.bandwidth_hz, energy_dbfs, -41.0, -39.0, None, 0.2, 0.1, False, 0.1, 0.19
+    )
+
+
+def test_reports_keep_the_newest_per_sensor(database: ChannelStatusDatabase) -> None:
+    database.publish("s", [report("x", 1.0), report("y", 1.0)])
+    database.publish("s", [report("x", 2.0, -12.5)])
+    kept = sorted(database.reports("s"), key=lambda r: r.sensor)
+    assert [(r.sensor, r.time_s, r.energy_dbfs) for r in kept] == [("x", 2.0, -12.5), ("y", 1.0, -40.0)]
+    assert len(database.read("s", "reports")) == 2
+    assert database.reports("other") == ()
+
+
+def test_an_idle_try_is_taken_and_a_taken_one_is_not(database: ChannelStatusDatabase) -> None:
+    first = database.allocate("s", order("1", (A, 0, 1)), NOW)
+    second = database.allocate("s", order("2", (A, 0.5, 1.5), (A, 1, 2)), NOW)
+    assert (first.lease.attempt, first.lease.forced, first.blocked_by) == (1, False, ())
+    # [0, 1) and [1, 2) only touch.
+    assert (second.lease.attempt, second.lease.forced, second.blocked_by) == (2, False, ("1",))
+    assert second.lease.start_s == pytest.approx(NOW + 1)
+    assert [lease.lease_id for lease in database.leases("s", NOW)] == ["1", "2"]
+
+
+def test_all_taken_forces_the_last_draw(database: ChannelStatusDatabase) -> None:
+    database.allocate("s", order("1", (A, 0, 10)), NOW)
+    database.allocate("s", order("2", (B, 0, 10)), NOW)
+    forced = database.allocate("s", order("3", (A, 1, 2), (B, 3, 4)), NOW)
+    assert (forced.lease.forced, forced.lease.attempt, forced.lease.subchannel) == (True, 2, B)
+    assert forced.blocked_by == ("1", "2")
+
+
+def test_a_forced_lease_is_on_the_air_too(database: ChannelStatusDatabase) -> None:
+    database.allocate("s", order("1", (A, 0, 1)), NOW)
+    database.allocate("s", order("2", (A, 0.5, 5)), NOW)
+    third = database.allocate("s", order("3", (A, 2, 3)), NOW)
+    assert third.lease.forced
+    assert third.blocked_by == ("2",)
+
+
+def test_blind_orders_are_forced_without_looking(database: ChannelStatusDatabase) -> None:
+    grant = database.allocate("s", order("1", (A, 0, 1), (B, 0, 1), blind=True), NOW)
+    assert (grant.lease.forced, grant.lease.subchannel, grant.blocked_by) == (True, B, ())
+
+
+def test_neighbours_that_share_spectrum_are_respected(database: ChannelStatusDatabase) -> None:
+    database.allocate("s", order("1", (GROUP, 0, 5)), NOW)
+    grant = database.allocate("s", order("2", (A, 1, 2), (B, 1, 2)), NOW)
+    assert (grant.lease.subchannel, grant.blocked_by) == (B, ("1",))
+
+
+def test_the_same_order_again_is_the_same_lease(database: ChannelStatusDatabase) -> None:
+    first = database.allocate("s", order("1", (A, 0, 1)), NOW)
+    again = database.allocate("s", order("1", (B, 0, 1)), NOW)
+    assert again.lease == first.lease
+    assert len(database.leases("s", NOW)) == 1
+
+
+def test_confirm_renew_release(database: ChannelStatusDatabase) -> None:
+    database.allocate("s", order("1", (A, 0, 1)), NOW)
+    database.allocate("s", order("2", (A, 3, 4)), NOW)
+    confirmed = database.confirm("s", "1", NOW + 0.5)
+    assert confirmed is not None
+    assert confirmed.state == "confirmed"
+    renewed = database.renew("s", order("1"), NOW + 3, NOW + 0.5)
+    assert renewed is not None
+    assert renewed.end_s == pytest.approx(NOW + 3)
+    # The next second belongs to lease 2.
+    assert database.renew("s", order("1"), NOW + 3.5, NOW + 0.5) is None
+    assert database.allocate("s", order("3", (A, 2, 3)), NOW).lease.forced
+    released = database.release("s", "1", NOW + 0.6)
+    assert released is not None
+    assert database.release("s", "1", NOW + 0.6) is None
+    database.release("s", "3", NOW + 0.6)
+    assert not database.allocate("s", order("4", (A, 0.7, 2)), NOW + 0.6).lease.forced
+
+
+def test_a_neighbour_limits_a_renewal(database: ChannelStatusDatabase) -> None:
+    database.allocate("s", order("1", (A, 0, 1)), NOW)
+    database.allocate("s", order("2", (GROUP, 1, 4)), NOW)
+    assert database.renew("s", order("1"), NOW + 2, NOW) is None
+
+
+def test_leases_end(database: ChannelStatusDatabase) -> None:
+    database.allocate("s", order("1", (A, 0, 1)), NOW)
+    database.allocate("s", order("2", (B, 0, 5)), NOW)
+    assert database.expire("s", NOW + 0.999) == ()
+    assert database.confirm("s", "1", NOW + 1.0) is None
+    assert database.renew("s", order("1"), NOW + 9, NOW + 1.0) is None
+    assert [lease.lease_id for lease in database.leases("s", NOW + 1.0)] == ["2"]
+    assert [lease.lease_id for lease in database.expire("s", NOW + 1.0)] == ["1"]
+    assert database.expire("s", NOW + 1.0) == ()
+
+
+def test_events_tell_the_story(database: ChannelStatusDatabase) -> None:
+    database.allocate("s", order("1", (A, 0, 1)), NOW)
+    database.allocate("s", order("2", (A, 0, 1)), NOW)
+    database.confirm("s", "1", NOW)
+    database.renew("s", order("1"), NOW + 2, NOW)
+    database.release("s", "1", NOW, "device rejoined")
+    database.expire("s", NOW + 9)
+    told = [records.decode(entry.value) for entry in database.read("s", "events")]
+    assert [event["event"] for event in told] == ["granted", "forced", "confirmed", "renewed", "released", "expired"]
+    assert told[0]["why"] == {"rule": "test"}
+    assert told[1]["blocked_by"] == ["1"]
+    assert told[4]["reason"] == "device rejoined"
+    assert records.lease_of(told[5]["lease"]).device == "dev-2"
+    decision = database.decision("s", "dev-2")
+    assert decision is not None
+    assert records.decode(decision) == told[1]
+    assert database.decision("s", "nobody") is None
+
+
+def test_streams_are_read_in_pages(database: ChannelStatusDatabase) -> None:
+    database.append("s", "uplinks", [b"1", b"2", b"3"])
+    page = database.read("s", "uplinks", count=2)
+    rest = database.read("s", "uplinks", after=page[-1].entry_id)
+    assert [entry.value for entry in (*page, *rest)] == [b"1", b"2", b"3"]
+
+
+def test_records_by_kind(database: ChannelStatusDatabase) -> None:
+    database.put("s", "session", {"a": b"1", "b": b"2"})
+    database.put("s", "session", {"a": b"3"})
+    database.delete("s", "session", ["b", "never"])
+    assert database.get("s", "session") == {"a": b"3"}
+    assert database.get("s", "policy") == {}
+
+
+def test_sites_do_not_see_each_other(database: ChannelStatusDatabase) -> None:
+    database.allocate("s", order("1", (A, 0, 1)), NOW)
+    assert not database.allocate("t", order("1", (A, 0, 1)), NOW).lease.forced
+    assert database.leases("t", NOW)[0].lease_id == "1"
+
+
+def test_sixteen_requesters_never_share_an_unforced_lease(database: ChannelStatusDatabase) -> None:
+    def ask(worker: int) -> None:
+        for i in range(20):
+            start = (worker * 7 + i * 3) % 40 / 10
+            tries = [(A, start, start + 0.35), (GROUP, start + 0.1, start + 0.4), (B, start, start + 0.3)]
+            grant = database.allocate("s", order(f"{worker}-{i}", *tries), NOW)
+            if i % 5 == 4:
+                database.release("s", grant.lease.lease_id, NOW)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(ask, range(16)))
+    unforced = [lease for lease in database.leases("s", NOW) if not lease.forced]
+    assert unforced
+    for i, one in enumerate(unforced):
+        for other in unforced[i + 1 :]:
+            shared = one.subchannel == other.subchannel or one.subchannel.overlap_hz(other.subchannel) > 0
+            assert not (shared and one.overlaps(other.start_s, other.end_s)), (one, other)
