@@ -1,0 +1,38 @@
+"""Confidence intervals of simulated means and shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+LEVEL: Final = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A simulated mean with its two-sided confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def holds(self, value: float, slack: float = 0.0) -> bool:
+        """Whether `value` lies in the interval widened by `slack` on both sides."""
+        return self.low - slack <= value <= self.high + slack
+
+    def as_list(self) -> list[float]:
+        """[low, high], for JSON."""
+        return [self.low, self.high]
+
+
+def of_replications(samples: npt.ArrayLike, level: float = LEVEL) -> Estimate:
+    """Mean of independent replications with Student's interval; samples: shape (replications,), at least 2."""
+    from scipy.stats import t as student
+
+    values = np.asarray(samples, dtype=float)
+    mean = float(values.mean())
+    half = float(student.ppf(0.5 + level / 2, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size))
+    return Estimate(mean, mean - half, mean + half)
