@@ -1,0 +1,213 @@
+"""Simulation of a loss system for any arrivals: the truth beside the formulas, and the answer for a trace.
+
+Time runs in whole nanoseconds (see loss_queue), so an arrival at the very end of a service is a tie by design and not
+by rounding.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from planning.models.intervals import LEVEL, Estimate, of_replications
+from planning.models.loss_queue import DegenerateArrivals, Floats, Service, Ticks, check_fraction, ticks
+from spectrum.errors import BadInput
+
+# Consecutive arrivals are blocked together, so the interval is that of the means of this many batches.
+BATCHES: Final = 30
+
+# Count distribution of a trace: more jobs than this in service at once are counted as this many.
+COUNTS_LIMIT: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Arrival times in ticks, ascending, shape (N,), and the service time each one needs, shape (N,)."""
+
+    times: Ticks
+    services: Ticks
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedQueue:
+    """blocking with its 99 % interval; busy: probability of 0..n busy servers over time, shape (n+1,).
+
+    counts: distribution of the earlier arrivals that would still be in service at an arrival, shape (k_max+1,).
+    """
+
+    blocking: Estimate
+    busy: Floats
+    counts: Floats
+    arrivals: int
+
+
+def draw_markov(rate_per_s: float, service: Service, count: int, rng: np.random.Generator) -> Trace:
+    """`count` Poisson arrivals at `rate_per_s`, with services drawn by their shares."""
+    if not (math.isfinite(rate_per_s) and rate_per_s > 0.0):
+        raise BadInput(f"the rate must be above 0 per s, got {rate_per_s}")
+    times = ticks(np.cumsum(rng.exponential(1.0 / rate_per_s, count)))
+    return Trace(times, draw_services(service, count, rng))
+
+
+def draw_degenerate(arrivals: DegenerateArrivals, service: Service, count: int, rng: np.random.Generator) -> Trace:
+    """`count` arrivals with independent gaps from a finite set, before any outage."""
+    gaps = rng.choice(ticks(arrivals.gaps_s), size=count, p=_normalised(arrivals.probabilities))
+    return Trace(np.cumsum(gaps), draw_services(service, count, rng))
+
+
+def draw_services(service: Service, count: int, rng: np.random.Generator) -> Ticks:
+    """Service times in ticks, shape (count,)."""
+    return np.asarray(rng.choice(ticks(service.times_s), size=count, p=_normalised(service.shares)), dtype=np.int64)
+
+
+def thin(trace: Trace, outage: float, rng: np.random.Generator) -> Trace:
+    """The arrivals that are received: each is lost by itself with probability `outage`."""
+    check_fraction("outage", outage)
+    kept = rng.random(len(trace.times)) >= outage
+    return Trace(trace.times[kept], trace.services[kept])
+
+
+def simulate(trace: Trace, servers: int, tie: str = "open") -> SimulatedQueue:
+    """Run the trace through `servers` servers from an empty start. BadInput without arrivals."""
+    if servers < 1:
+        raise BadInput(f"the number of servers must be 1 or more, got {servers}")
+    if not len(trace.times):
+        raise BadInput("no arrival is left to simulate: give more arrivals or a smaller outage")
+    slack = 1 if tie == "closed" else 0
+    blocked, busy = _run(2 * trace.times, 2 * trace.services + slack, servers)
+    counts = _counts(2 * trace.times, 2 * trace.services + slack, COUNTS_LIMIT)
+    shares = np.trim_zeros(counts, "b") / len(blocked)
+    return SimulatedQueue(_estimate(blocked), busy / max(busy.sum(), 1.0), shares, len(blocked))
+
+
+def read_trace(path: Path, service: Service | None, rng: np.random.Generator) -> Trace:
+    """Arrivals from a file: a line each with the time in s, ascending, and perhaps the service time in s after it.
+
+    Words may be split by commas or blanks; `#` starts a comment; a first line of words is a header. A line that begins
+    with `{` is a JSON object with `time_s` and perhaps `service_s` or `airtime_s`. Where the file is silent on service
+    times they are drawn from `service`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot read the arrivals {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"the arrivals {path} must be text, a time in s on each line; it is binary") from None
+    rows = list(_rows(text, path))
+    if not rows:
+        raise BadInput(f"the arrivals {path} hold no time: expected one in s on each line")
+    origin = rows[0][0]
+    times = ticks([time - origin for time, _ in rows])
+    falls = np.flatnonzero(np.diff(times) < 0)
+    if len(falls):
+        raise BadInput(f"the arrivals {path} must ascend: arrival {falls[0] + 2} is before the one above it")
+    given = [need for _, need in rows if need is not None]
+    if len(given) == len(rows):
+        return Trace(times, ticks(given))
+    if given or service is None:
+        raise BadInput(f"the arrivals {path} need a service time on every line, or none and --service-time")
+    return Trace(times, draw_services(service, len(rows), rng))
+
+
+def _rows(text: str, path: Path) -> Iterator[tuple[float, float | None]]:
+    first = True
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split("#")[0].strip()
+        if not words:
+            continue
+        try:
+            row = _json_row(words) if words.startswith("{") else _plain_row(words)
+        except (ValueError, KeyError, TypeError):
+            if first and not words.startswith("{"):
+                first = False
+                continue
+            raise BadInput(
+                f"{path}, line {number}: expected a time in s and perhaps a service time, got {words[:60]!r}"
+            ) from None
+        first = False
+        yield row
+
+
+def _plain_row(words: str) -> tuple[float, float | None]:
+    numbers = [float(word) for word in words.replace(",", " ").split()]
+    return _checked(numbers[0], numbers[1] if len(numbers) > 1 else None)
+
+
+def _json_row(words: str) -> tuple[float, float | None]:
+    record: dict[str, Any] = json.loads(words)
+    need = record.get("service_s", record.get("airtime_s"))
+    return _checked(float(record["time_s"]), None if need is None else float(need))
+
+
+def _checked(time_s: float, service_s: float | None) -> tuple[float, float | None]:
+    if not math.isfinite(time_s) or (service_s is not None and not 0.0 < service_s < 1e8):
+        raise ValueError
+    return time_s, service_s
+
+
+def _normalised(probabilities: tuple[float, ...]) -> Floats:
+    array = np.asarray(probabilities)
+    return np.asarray(array / array.sum(), dtype=np.float64)
+
+
+def _estimate(blocked: NDArray[np.bool_]) -> Estimate:
+    """Mean of the flags with an interval from batch means, within [0, 1]; a run without a block still bounds it."""
+    if len(blocked) < 2 * BATCHES:
+        return Estimate(float(blocked.mean()), 0.0, 1.0)
+    batches = of_replications([batch.mean() for batch in np.array_split(blocked, BATCHES)])
+    # A count of zero comes from a mean above -log(1 - level) / N with less than 1 - level.
+    most = max(batches.high, -math.log(1.0 - LEVEL) / len(blocked))
+    return Estimate(float(blocked.mean()), max(0.0, batches.low), min(1.0, most))
+
+
+@njit(cache=True)
+def _run(times: Ticks, services: Ticks, servers: int) -> tuple[NDArray[np.bool_], Floats]:
+    """Which arrivals are blocked, and the time with 0..n busy servers. A server whose end is now is free."""
+    ends = np.full(servers, times[0])
+    blocked = np.zeros(len(times), dtype=np.bool_)
+    busy = np.zeros(servers + 1)
+    before = times[0]
+    for i in range(len(times)):
+        now = times[i]
+        while before < now:  # the time since the last arrival, cut at each end of a service
+            active, until = 0, now
+            for server in range(servers):
+                if ends[server] > before:
+                    active += 1
+                    until = min(until, ends[server])
+            busy[active] += until - before
+            before = until
+        free = -1
+        for server in range(servers):
+            if ends[server] <= now:
+                free = server
+                break
+        if free < 0:
+            blocked[i] = True
+        else:
+            ends[free] = now + services[i]
+    return blocked, busy
+
+
+@njit(cache=True)
+def _counts(times: Ticks, services: Ticks, limit: int) -> Floats:
+    """How many arrivals met k earlier ones that would still be in service with a server for each, shape (limit+1,)."""
+    counts = np.zeros(limit + 1)
+    longest, oldest = services.max(), 0
+    for i in range(len(times)):
+        while times[i] - times[oldest] >= longest and oldest < i:
+            oldest += 1
+        alive = 0
+        for j in range(oldest, i):
+            if times[j] + services[j] > times[i]:
+                alive += 1
+        counts[min(alive, limit)] += 1.0
+    return counts

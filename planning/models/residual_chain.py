@@ -1,0 +1,194 @@
+"""Exact blocking of D/D/n/n and its thinned and mixed forms: the Markov chain of residual lives (notes, section 3.D).
+
+Seen right after each arrival, the future of a loss system with independent gaps hangs on one thing: how long each busy
+server still works. Gaps and service times from finite sets make these residual lives a finite set of tuples, sorted,
+0 for a free server. The chain over them is exact, whatever the gaps; its size is the only limit (`STATES_LIMIT`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import splu
+
+from planning.models.loss_queue import DegenerateArrivals, Floats, Service, Ticks, check_fraction, tick_times
+from spectrum.errors import BadInput, Failed
+
+# About two seconds and 200 MB; beyond it the caller simulates and says so.
+STATES_LIMIT: Final = 200_000
+
+# A sparse factorisation of so many states takes some ten milliseconds; larger chains are iterated.
+DIRECT_LIMIT: Final = 1_500
+ITERATIONS_LIMIT: Final = 50_000
+TOLERANCE: Final = 1e-13
+
+
+class TooManyStates(BadInput):
+    """The chain is larger than the limit: simulate, or choose rounder gaps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainResult:
+    """blocking: share of received arrivals lost. busy: probability of 0..n busy servers over time, shape (n+1,)."""
+
+    blocking: float
+    busy: Floats
+    states: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """One way a step can go: where each state leads, shape (states, n), and how likely."""
+
+    probability: float
+    gap: int
+    states: Ticks
+
+
+def exact_blocking(
+    servers: int,
+    arrivals: DegenerateArrivals,
+    service: Service,
+    *,
+    outage: float = 0.0,
+    tie: str = "open",
+    states_limit: int = STATES_LIMIT,
+) -> ChainResult:
+    """Long-run blocking from an empty start, exact up to the solver's 1e-13. TooManyStates past `states_limit`."""
+    check_fraction("outage", outage)
+    steps = _Steps(arrivals, service, outage, tie)
+    states = _reachable(servers, steps, states_limit)
+    empty = int(np.flatnonzero(~states.any(axis=1))[0])
+    weights = _long_run(_transitions(states, steps), empty)
+    blocking, at_least = 0.0, np.zeros(servers)
+    mean_gap = 0.0
+    for gap, probability in zip(steps.gaps, steps.gap_probabilities, strict=True):
+        blocking += float(probability * (weights @ (states[:, -1] > gap)))
+        at_least += probability * (weights @ np.minimum(states, gap))
+        mean_gap += float(probability * gap)
+    at_least = np.concatenate([[1.0], at_least / mean_gap, [0.0]])
+    return ChainResult(blocking, at_least[:-1] - at_least[1:], len(states))
+
+
+class _Steps:
+    """From one arrival to the next: a gap passes, the arrival is received or not, and takes a free server or none."""
+
+    def __init__(self, arrivals: DegenerateArrivals, service: Service, outage: float, tie: str) -> None:
+        gaps, services = tick_times(arrivals, service, tie)
+        divisor = np.gcd.reduce(np.concatenate([gaps, services]))
+        self.gaps, self.services = gaps // divisor, services // divisor
+        self.gap_probabilities = np.asarray(arrivals.probabilities)
+        self.shares = np.asarray(service.shares)
+        self.received = 1.0 - outage
+
+    def branches(self, states: Ticks) -> Iterator[_Branch]:
+        """All steps from `states`, shape (m, n), residual lives sorted from the longest down."""
+        for gap, probability in zip(self.gaps, self.gap_probabilities, strict=True):
+            if probability == 0.0:
+                continue
+            aged = np.maximum(states - gap, 0)
+            if self.received < 1.0:
+                yield _Branch(probability * (1.0 - self.received), int(gap), aged)
+            for time, share in zip(self.services, self.shares, strict=True):
+                if self.received * share > 0.0:
+                    yield _Branch(probability * self.received * share, int(gap), _insert(aged, int(time)))
+
+
+def _insert(aged: Ticks, service: int) -> Ticks:
+    """A new service in the last place where that is free; a full row stays as it is (the arrival is blocked)."""
+    taken = aged.copy()
+    taken[:, -1] = np.where(aged[:, -1] == 0, service, aged[:, -1])
+    return np.ascontiguousarray(np.sort(taken, axis=1)[:, ::-1])
+
+
+def _hashes(states: Ticks) -> NDArray[np.uint64]:
+    """A 64-bit hash of each row; `_transitions` compares the rows themselves and so would notice a collision."""
+    factors = np.random.default_rng(0x51C7).integers(1, 2**63, size=states.shape[1], dtype=np.uint64) | np.uint64(1)
+    with np.errstate(over="ignore"):
+        mixed = states.astype(np.uint64) * factors
+        return np.asarray((mixed ^ (mixed >> np.uint64(29))).sum(axis=1, dtype=np.uint64))
+
+
+def _reachable(servers: int, steps: _Steps, limit: int) -> Ticks:
+    """All states reached from the empty one, ordered by their hash, shape (states, n)."""
+    frontier = np.zeros((1, servers), dtype=np.int64)
+    known, found = _hashes(frontier), [frontier]
+    while len(frontier):
+        nexts = np.concatenate([branch.states for branch in steps.branches(frontier)])
+        hashes, first = np.unique(_hashes(nexts), return_index=True)
+        place = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+        new = known[place] != hashes
+        frontier = nexts[first[new]]
+        known = np.sort(np.concatenate([known, hashes[new]]))
+        found.append(frontier)
+        if len(known) > limit:
+            raise TooManyStates(
+                f"the exact chain has more than {limit} states: simulate, or use fewer servers or rounder gaps"
+            )
+    states = np.concatenate(found)
+    return np.asarray(states[np.argsort(_hashes(states))], dtype=np.int64)
+
+
+def _transitions(states: Ticks, steps: _Steps) -> sparse.csr_array:
+    """Transition matrix, shape (states, states), from the rows of `states` ordered by hash."""
+    hashes, rows = _hashes(states), np.arange(len(states))
+    sources, targets, weights = [], [], []
+    for branch in steps.branches(states):
+        target = np.searchsorted(hashes, _hashes(branch.states))
+        if not np.array_equal(states[np.minimum(target, len(states) - 1)], branch.states):
+            raise Failed("two states of the queue share a hash: change a gap by a nanosecond")
+        sources.append(rows)
+        targets.append(target)
+        weights.append(np.full(len(states), branch.probability))
+    triples = (np.concatenate(weights), (np.concatenate(sources), np.concatenate(targets)))
+    matrix = sparse.csr_array(triples, shape=(len(states), len(states)))
+    matrix.sum_duplicates()
+    return matrix
+
+
+def _long_run(matrix: sparse.csr_array, start: int) -> Floats:
+    """Share of steps spent in each state, shape (states,), in the long run from state `start`.
+
+    A small chain with one closed class (the rule) is solved directly. Otherwise the lazy chain, in which half the
+    steps stay, is iterated from the start: it has the same long run, no period, and finds its own closed class.
+    """
+    count, label = connected_components(matrix, connection="strong")
+    source, target = matrix.nonzero()
+    leaving = label[source[label[source] != label[target]]]
+    closed = np.setdiff1d(np.arange(count), leaving)
+    inside = np.flatnonzero(label == closed[0])
+    if len(closed) == 1 and len(inside) <= DIRECT_LIMIT:
+        weights = np.zeros(len(label))
+        weights[inside] = _solved(matrix[inside][:, inside])
+        return weights
+    return _iterated(matrix, start)
+
+
+def _solved(matrix: sparse.csr_array) -> Floats:
+    """Stationary distribution of an irreducible chain, shape (states,), by sparse LU; one equation is the sum."""
+    size = matrix.shape[0]
+    system = (sparse.eye_array(size) - matrix.T).tolil()
+    system[0] = 1.0
+    right = np.zeros(size)
+    right[0] = 1.0
+    weights = np.maximum(splu(system.tocsc()).solve(right), 0.0)
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def _iterated(matrix: sparse.csr_array, start: int) -> Floats:
+    """Long run of the lazy chain from `start`, shape (states,), until a step moves less than 1e-13 of the weight."""
+    step = matrix.T.tocsr()
+    weights = np.zeros(matrix.shape[0])
+    weights[start] = 1.0
+    for _ in range(ITERATIONS_LIMIT):
+        following = 0.5 * (weights + step @ weights)
+        if np.abs(following - weights).sum() < TOLERANCE:
+            return np.asarray(following / following.sum(), dtype=np.float64)
+        weights = following
+    raise Failed("the exact chain did not settle: simulate instead")
