@@ -98,7 +98,7 @@ def busy_servers_markov(servers: int, load_erlang: float) -> Floats:
     check_load(np.asarray(load_erlang))
     counts = np.arange(servers + 1)
     if load_erlang == 0.0:
-        return (counts == 0).astype(np.float64)
+        return np.asarray(counts == 0, dtype=np.float64)
     logs = counts * math.log(load_erlang) - gammaln(counts + 1.0)
     weights = np.exp(logs - logs.max())
     cut: Floats = weights / weights.sum()

@@ -51,7 +51,7 @@ class Question:
         return analysis.answer_trace(self.queue, self.arrivals, rng)
 
 
-@click.command()
+@click.command(name="queue", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--servers", type=click.IntRange(1, 10_000), help="Servers n, e.g. the 8 demodulation paths of a gateway."
 )
