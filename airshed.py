@@ -11,6 +11,11 @@ from terminal.command import LazyGroup, run
 
 # name: (module:attribute, what --help says)
 COMMANDS: Final = {
+    "controller": ("controller.command:controller", "allocates: the SDN controller of a site"),
+    "agent": ("gateway_agent.command:agent", "one gateway's agent: asks for its devices and makes them obey"),
+    "status": ("controller.command:status", "the channel map of a running site"),
+    "allocate": ("controller.command:allocate", "ask for a subchannel, as an application would"),
+    "explain": ("controller.command:explain", "why a device got its subchannel"),
     "simulate": ("planning.simulate.command:simulate", "LoRa and SigFox access, with and without allocation"),
     "plan": ("planning.models.command:plan", "how much a site can carry: latency, capture, collisions, queue, pool"),
     "group": ("planning.grouping.command:group", "periodic devices on the fewest shared lines"),

@@ -46,36 +46,33 @@ class MemoryDatabase:
         with self._lock:
             return tuple(self._sites[site].reports.values())
 
-    def allocate(self, site: str, order: LeaseOrder, now_s: float) -> Grant:
+    def allocate(self, site: str, orders: Sequence[LeaseOrder], now_s: float) -> tuple[Grant, ...]:
         """See ChannelStatusDatabase.allocate."""
         with self._lock:
-            kept = self._sites[site]
-            if order.lease_id in kept.leases:
-                return Grant(kept.leases[order.lease_id], ())
-            blocked_by: list[str] = []
+            return tuple(self._execute(self._sites[site], order, now_s) for order in orders)
 
-            def is_idle(drawn: Try) -> bool:
-                blocker = None if order.blind else self._blocker(kept, order, drawn)
-                if blocker is not None:
-                    blocked_by.append(blocker.lease_id)
-                return blocker is None and not order.blind
+    def _execute(self, kept: _Site, order: LeaseOrder, now_s: float) -> Grant:
+        if order.lease_id in kept.leases:
+            return Grant(kept.leases[order.lease_id], ())
+        blocked_by: list[str] = []
 
-            outcome = settle(order.tries, is_idle)
-            lease = Lease(
-                order.lease_id,
-                order.device,
-                order.gateway,
-                outcome.taken.subchannel,
-                outcome.taken.start_s,
-                outcome.taken.end_s,
-                outcome.attempt,
-                outcome.forced,
-            )
-            kept.leases[lease.lease_id] = lease
-            decision = _decision(order, lease, blocked_by, now_s)
-            kept.decisions[order.device] = decision
-            self._append(kept, "events", [decision])
-            return Grant(lease, tuple(blocked_by))
+        def is_idle(drawn: Try) -> bool:
+            blocker = None if order.blind else self._blocker(kept, order, drawn)
+            if blocker is not None:
+                blocked_by.append(blocker.lease_id)
+            return blocker is None and not order.blind
+
+        outcome = settle(order.tries, is_idle)
+        taken = outcome.taken
+        lease = Lease(
+            order.lease_id, order.device, order.gateway,
+            taken.subchannel, taken.start_s, taken.end_s, outcome.attempt, outcome.forced,
+        )  # fmt: skip
+        kept.leases[lease.lease_id] = lease
+        decision = _decision(order, lease, blocked_by, now_s)
+        kept.decisions[order.device] = decision
+        self._append(kept, "events", [decision])
+        return Grant(lease, tuple(blocked_by))
 
     @staticmethod
     def _blocker(kept: _Site, order: LeaseOrder, drawn: Try) -> Lease | None:

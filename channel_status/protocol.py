@@ -67,8 +67,11 @@ class ChannelStatusDatabase(Protocol):
     def reports(self, site: str) -> tuple[ChannelReport, ...]:
         """The newest report of every sensor for every subchannel."""
 
-    def allocate(self, site: str, order: LeaseOrder, now_s: float) -> Grant:
-        """Lines 8 to 14 of Algorithm 1 in one atomic step; see LeaseOrder."""
+    def allocate(self, site: str, orders: Sequence[LeaseOrder], now_s: float) -> tuple[Grant, ...]:
+        """Lines 8 to 14 of Algorithm 1, one atomic step for each order, in turn; see LeaseOrder.
+
+        When DatabaseAway is raised, some of the orders may have been carried out: ask again with the same ones.
+        """
 
     def confirm(self, site: str, lease_id: str, now_s: float) -> Lease | None:
         """Mark a lease as confirmed by its device; None when there is no such live lease."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final
 
@@ -72,7 +73,8 @@ class RedisDatabase:
     def __init__(self, client: Any, place: str) -> None:
         self._redis = client
         self._place = place
-        self._allocate = client.register_script(script("allocate"))
+        self._allocate_source = script("allocate")
+        self._allocate_sha = sha1(self._allocate_source.encode()).hexdigest()
         self._change = client.register_script(script("change"))
 
     @contextmanager
@@ -111,8 +113,31 @@ class RedisDatabase:
             values = self._redis.hvals(key(site, "status"))
         return tuple(records.decode_report(value) for value in values)
 
-    def allocate(self, site: str, order: LeaseOrder, now_s: float) -> Grant:
-        """See ChannelStatusDatabase.allocate."""
+    def allocate(self, site: str, orders: Sequence[LeaseOrder], now_s: float) -> tuple[Grant, ...]:
+        """See ChannelStatusDatabase.allocate: one round trip for all orders."""
+        calls = [self._call(site, order, now_s) for order in orders]
+        with self._translated():
+            try:
+                answers = self._pipelined(calls)
+            except redis.exceptions.NoScriptError:
+                # A fresh or flushed server; orders that were already carried out answer the same again.
+                self._redis.script_load(self._allocate_source)
+                answers = self._pipelined(calls)
+        return tuple(
+            Grant(records.lease_of(records.decode(text)), tuple(records.decode(blocked))) for text, blocked in answers
+        )
+
+    def _pipelined(self, calls: Sequence[list[Any]]) -> list[Any]:
+        if len(calls) == 1:
+            return [self._redis.evalsha(self._allocate_sha, *calls[0])]
+        pipe = self._redis.pipeline(transaction=False)
+        for call in calls:
+            pipe.evalsha(self._allocate_sha, *call)
+        answers: list[Any] = pipe.execute()
+        return answers
+
+    def _call(self, site: str, order: LeaseOrder, now_s: float) -> list[Any]:
+        """Number of keys, keys and arguments of the script for one order."""
         keys = [key(site, "leases"), key(site, "ends"), key(site, "decisions"), key(site, "stream", "events")]
         tries = [self._watch(site, order, drawn, keys) for drawn in order.tries]
         request = {
@@ -123,10 +148,7 @@ class RedisDatabase:
             "blind": order.blind,
             "why": order.why,
         }
-        arguments = [records.encode(request), records.microseconds(now_s), STREAM_LENGTH["events"]]
-        with self._translated():
-            text, blocked = self._allocate(keys=keys, args=arguments)
-        return Grant(records.lease_of(records.decode(text)), tuple(records.decode(blocked)))
+        return [len(keys), *keys, records.encode(request), records.microseconds(now_s), STREAM_LENGTH["events"]]
 
     @staticmethod
     def _watch(site: str, order: LeaseOrder, drawn: Try, keys: list[str]) -> dict[str, Any]:

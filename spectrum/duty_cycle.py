@@ -46,6 +46,10 @@ class DutyCycleLedger:
         start_s = max(now_s, sum(self._sent[-1])) if self._sent else now_s
         return start_s + self._wait_s(start_s, airtime_s)
 
+    def has_room(self, airtime_s: float, now_s: float) -> bool:
+        """Whether the budget holds `airtime_s` more at `now_s`, even while an earlier one is still on the air."""
+        return self.used_s(now_s) + airtime_s <= self.budget_s + TOLERANCE_S
+
     def _wait_s(self, start_s: float, airtime_s: float) -> float:
         """How long after `start_s` the window ending with the new transmission holds no more than the budget."""
         opens_s = start_s + airtime_s - self.window_s

@@ -9,7 +9,7 @@ import pytest
 from allocation.attempts import Try
 from channel_status import records
 from channel_status.memory import neighbours_of
-from channel_status.protocol import ChannelStatusDatabase, LeaseOrder
+from channel_status.protocol import ChannelStatusDatabase, Grant, LeaseOrder
 from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
 
@@ -22,6 +22,12 @@ def order(lease_id: str, *tries: tuple[Subchannel, float, float], blind: bool = 
     """An order whose tries are given relative to NOW."""
     drawn = tuple(Try(subchannel, NOW + start, NOW + end) for subchannel, start, end in tries)
     return LeaseOrder(lease_id, f"dev-{lease_id}", "gw", drawn, neighbours_of([A, B, GROUP]), blind, '{"rule":"test"}')
+
+
+def one(database: ChannelStatusDatabase, site: str, wanted: LeaseOrder, now_s: float) -> Grant:
+    """The grant of a single order."""
+    (grant,) = database.allocate(site, [wanted], now_s)
+    return grant
 
 
 def report(sensor: str, time_s: float, energy_dbfs: float = -40.0) -> ChannelReport:
@@ -41,8 +47,8 @@ def test_reports_keep_the_newest_per_sensor(database: ChannelStatusDatabase) -> 
 
 
 def test_an_idle_try_is_taken_and_a_taken_one_is_not(database: ChannelStatusDatabase) -> None:
-    first = database.allocate("s", order("1", (A, 0, 1)), NOW)
-    second = database.allocate("s", order("2", (A, 0.5, 1.5), (A, 1, 2)), NOW)
+    first = one(database, "s", order("1", (A, 0, 1)), NOW)
+    second = one(database, "s", order("2", (A, 0.5, 1.5), (A, 1, 2)), NOW)
     assert (first.lease.attempt, first.lease.forced, first.blocked_by) == (1, False, ())
     # [0, 1) and [1, 2) only touch.
     assert (second.lease.attempt, second.lease.forced, second.blocked_by) == (2, False, ("1",))
@@ -51,42 +57,47 @@ def test_an_idle_try_is_taken_and_a_taken_one_is_not(database: ChannelStatusData
 
 
 def test_all_taken_forces_the_last_draw(database: ChannelStatusDatabase) -> None:
-    database.allocate("s", order("1", (A, 0, 10)), NOW)
-    database.allocate("s", order("2", (B, 0, 10)), NOW)
-    forced = database.allocate("s", order("3", (A, 1, 2), (B, 3, 4)), NOW)
+    one(database, "s", order("1", (A, 0, 10)), NOW)
+    one(database, "s", order("2", (B, 0, 10)), NOW)
+    forced = one(database, "s", order("3", (A, 1, 2), (B, 3, 4)), NOW)
     assert (forced.lease.forced, forced.lease.attempt, forced.lease.subchannel) == (True, 2, B)
     assert forced.blocked_by == ("1", "2")
 
 
 def test_a_forced_lease_is_on_the_air_too(database: ChannelStatusDatabase) -> None:
-    database.allocate("s", order("1", (A, 0, 1)), NOW)
-    database.allocate("s", order("2", (A, 0.5, 5)), NOW)
-    third = database.allocate("s", order("3", (A, 2, 3)), NOW)
+    one(database, "s", order("1", (A, 0, 1)), NOW)
+    one(database, "s", order("2", (A, 0.5, 5)), NOW)
+    third = one(database, "s", order("3", (A, 2, 3)), NOW)
     assert third.lease.forced
     assert third.blocked_by == ("2",)
 
 
 def test_blind_orders_are_forced_without_looking(database: ChannelStatusDatabase) -> None:
-    grant = database.allocate("s", order("1", (A, 0, 1), (B, 0, 1), blind=True), NOW)
+    grant = one(database, "s", order("1", (A, 0, 1), (B, 0, 1), blind=True), NOW)
     assert (grant.lease.forced, grant.lease.subchannel, grant.blocked_by) == (True, B, ())
 
 
 def test_neighbours_that_share_spectrum_are_respected(database: ChannelStatusDatabase) -> None:
-    database.allocate("s", order("1", (GROUP, 0, 5)), NOW)
-    grant = database.allocate("s", order("2", (A, 1, 2), (B, 1, 2)), NOW)
+    one(database, "s", order("1", (GROUP, 0, 5)), NOW)
+    grant = one(database, "s", order("2", (A, 1, 2), (B, 1, 2)), NOW)
     assert (grant.lease.subchannel, grant.blocked_by) == (B, ("1",))
 
 
 def test_the_same_order_again_is_the_same_lease(database: ChannelStatusDatabase) -> None:
-    first = database.allocate("s", order("1", (A, 0, 1)), NOW)
-    again = database.allocate("s", order("1", (B, 0, 1)), NOW)
+    first = one(database, "s", order("1", (A, 0, 1)), NOW)
+    again = one(database, "s", order("1", (B, 0, 1)), NOW)
     assert again.lease == first.lease
     assert len(database.leases("s", NOW)) == 1
 
 
+def test_orders_in_one_call_are_carried_out_in_turn(database: ChannelStatusDatabase) -> None:
+    grants = database.allocate("s", [order(str(i), (A, 0, 1), (B, 0, 1)) for i in range(3)], NOW)
+    assert [(g.lease.subchannel, g.lease.forced) for g in grants] == [(A, False), (B, False), (B, True)]
+
+
 def test_confirm_renew_release(database: ChannelStatusDatabase) -> None:
-    database.allocate("s", order("1", (A, 0, 1)), NOW)
-    database.allocate("s", order("2", (A, 3, 4)), NOW)
+    one(database, "s", order("1", (A, 0, 1)), NOW)
+    one(database, "s", order("2", (A, 3, 4)), NOW)
     confirmed = database.confirm("s", "1", NOW + 0.5)
     assert confirmed is not None
     assert confirmed.state == "confirmed"
@@ -95,23 +106,23 @@ def test_confirm_renew_release(database: ChannelStatusDatabase) -> None:
     assert renewed.end_s == pytest.approx(NOW + 3)
     # The next second belongs to lease 2.
     assert database.renew("s", order("1"), NOW + 3.5, NOW + 0.5) is None
-    assert database.allocate("s", order("3", (A, 2, 3)), NOW).lease.forced
+    assert one(database, "s", order("3", (A, 2, 3)), NOW).lease.forced
     released = database.release("s", "1", NOW + 0.6)
     assert released is not None
     assert database.release("s", "1", NOW + 0.6) is None
     database.release("s", "3", NOW + 0.6)
-    assert not database.allocate("s", order("4", (A, 0.7, 2)), NOW + 0.6).lease.forced
+    assert not one(database, "s", order("4", (A, 0.7, 2)), NOW + 0.6).lease.forced
 
 
 def test_a_neighbour_limits_a_renewal(database: ChannelStatusDatabase) -> None:
-    database.allocate("s", order("1", (A, 0, 1)), NOW)
-    database.allocate("s", order("2", (GROUP, 1, 4)), NOW)
+    one(database, "s", order("1", (A, 0, 1)), NOW)
+    one(database, "s", order("2", (GROUP, 1, 4)), NOW)
     assert database.renew("s", order("1"), NOW + 2, NOW) is None
 
 
 def test_leases_end(database: ChannelStatusDatabase) -> None:
-    database.allocate("s", order("1", (A, 0, 1)), NOW)
-    database.allocate("s", order("2", (B, 0, 5)), NOW)
+    one(database, "s", order("1", (A, 0, 1)), NOW)
+    one(database, "s", order("2", (B, 0, 5)), NOW)
     assert database.expire("s", NOW + 0.999) == ()
     assert database.confirm("s", "1", NOW + 1.0) is None
     assert database.renew("s", order("1"), NOW + 9, NOW + 1.0) is None
@@ -121,8 +132,8 @@ def test_leases_end(database: ChannelStatusDatabase) -> None:
 
 
 def test_events_tell_the_story(database: ChannelStatusDatabase) -> None:
-    database.allocate("s", order("1", (A, 0, 1)), NOW)
-    database.allocate("s", order("2", (A, 0, 1)), NOW)
+    one(database, "s", order("1", (A, 0, 1)), NOW)
+    one(database, "s", order("2", (A, 0, 1)), NOW)
     database.confirm("s", "1", NOW)
     database.renew("s", order("1"), NOW + 2, NOW)
     database.release("s", "1", NOW, "device rejoined")
@@ -155,8 +166,8 @@ def test_records_by_kind(database: ChannelStatusDatabase) -> None:
 
 
 def test_sites_do_not_see_each_other(database: ChannelStatusDatabase) -> None:
-    database.allocate("s", order("1", (A, 0, 1)), NOW)
-    assert not database.allocate("t", order("1", (A, 0, 1)), NOW).lease.forced
+    one(database, "s", order("1", (A, 0, 1)), NOW)
+    assert not one(database, "t", order("1", (A, 0, 1)), NOW).lease.forced
     assert database.leases("t", NOW)[0].lease_id == "1"
 
 
@@ -165,7 +176,7 @@ def test_sixteen_requesters_never_share_an_unforced_lease(database: ChannelStatu
         for i in range(20):
             start = (worker * 7 + i * 3) % 40 / 10
             tries = [(A, start, start + 0.35), (GROUP, start + 0.1, start + 0.4), (B, start, start + 0.3)]
-            grant = database.allocate("s", order(f"{worker}-{i}", *tries), NOW)
+            grant = one(database, "s", order(f"{worker}-{i}", *tries), NOW)
             if i % 5 == 4:
                 database.release("s", grant.lease.lease_id, NOW)
 
@@ -173,7 +184,7 @@ def test_sixteen_requesters_never_share_an_unforced_lease(database: ChannelStatu
         list(pool.map(ask, range(16)))
     unforced = [lease for lease in database.leases("s", NOW) if not lease.forced]
     assert unforced
-    for i, one in enumerate(unforced):
+    for i, first in enumerate(unforced):
         for other in unforced[i + 1 :]:
-            shared = one.subchannel == other.subchannel or one.subchannel.overlap_hz(other.subchannel) > 0
-            assert not (shared and one.overlaps(other.start_s, other.end_s)), (one, other)
+            shared = first.subchannel == other.subchannel or first.subchannel.overlap_hz(other.subchannel) > 0
+            assert not (shared and first.overlaps(other.start_s, other.end_s)), (first, other)

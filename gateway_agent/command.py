@@ -1,0 +1,81 @@
+"""`airshed agent`: one gateway's agent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from terminal.command import emit_json, json_option, seed_option
+
+if TYPE_CHECKING:
+    from gateway_agent.virtual_radio import Transmission
+
+
+@click.command()
+@click.argument("site_file", metavar="SITE.toml")
+@click.option("--gateway", help="Name of the gateway in the site file; may be left out when there is only one.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Send packets for this long, then end.")
+@seed_option
+@json_option
+def agent(site_file: str, gateway: str | None, seconds: float | None, seed: int, as_json: bool) -> None:
+    """Run the agent of a gateway: it asks the controller for its devices and makes them obey.
+
+    With --json every transmission is printed as one line. The agent keeps trying when the controller is away, and its
+    devices then send at random, as their standards do. Stops on Ctrl-C or SIGTERM.
+    """
+    from random import Random
+
+    from gateway_agent.controller_link import ControllerLink
+    from gateway_agent.traffic import packets, virtual_devices
+    from gateway_agent.virtual_radio import VirtualRadio
+    from spectrum.site_file import one_named, read_site
+    from terminal.logs import log_to_stderr
+    from terminal.signals import stopped_by_signals
+
+    site = read_site(site_file)
+    table = one_named("gateway", gateway, site.gateway, lambda item: item.name)
+    log_to_stderr()
+    devices = virtual_devices(table.devices, table.name)
+    with stopped_by_signals() as stop:
+        link = ControllerLink(site, table.name, rng=Random(seed))
+        radio = VirtualRadio(
+            site,
+            link,
+            packets(devices, table.mean_gap_s, seed),
+            lambda sent: emit_json(transmission_json(sent)) if as_json else click.echo(transmission_line(sent)),
+            rng=Random(seed + 1),
+        )
+        link.start()
+        try:
+            radio.run(stop, seconds)
+        finally:
+            link.close()
+
+
+def transmission_json(sent: Transmission) -> dict[str, Any]:
+    """A transmission as one JSON object."""
+    device = sent.packet.device
+    return {
+        "packet": sent.packet.packet_id,
+        "device": device.name,
+        "technology": device.technology,
+        "copy": sent.copy,
+        "ready_s": sent.packet.ready_s,
+        "airtime_s": device.airtime_s,
+        "copies": device.copies,
+        "subchannel_hz": sent.subchannel.center_hz,
+        "bandwidth_hz": sent.subchannel.bandwidth_hz,
+        "start_s": sent.start_s,
+        "attempt": sent.attempt,
+        "forced": sent.forced,
+        "grant_ms": sent.grant_ms,
+        "refused": sent.refused,
+    }
+
+
+def transmission_line(sent: Transmission) -> str:
+    """A transmission as one line for people."""
+    how = f"refused ({sent.refused}), at random" if not sent.attempt else f"attempt {sent.attempt}"
+    forced = ", forced" if sent.forced and sent.attempt else ""
+    return f"{sent.packet.device.name} {sent.packet.device.technology} {sent.subchannel.name} {how}{forced}"
