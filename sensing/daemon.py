@@ -1,0 +1,114 @@
+"""The daemon of one sensor of a site: source -> reports -> Channel Status Database, for as long as it is wanted."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from channel_status import records
+from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
+from sensing.opening import Wanted, open_source
+from sensing.pacing import PacedSource
+from sensing.raster import band_raster, captured
+from sensing.source import IqSource, Tuning
+from sensing.stream import Sensor, SensorConfig
+from spectrum.eu868 import Subchannel
+from spectrum.report import ChannelReport
+from spectrum.site_file import SensorTable, Site
+
+log = logging.getLogger(__name__)
+
+# Sources that come at their own pace; everything else is played at the speed of the air.
+LIVE_KINDS = ("rtlsdr", "rtl_tcp")
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a sensor has done: kept in the database under `sensor` for operators."""
+
+    intervals: int = 0
+    records: int = 0
+    lost_records: int = 0
+    lost_samples: int = 0
+    last_s: float = 0.0
+    gain_db: float | None = None
+    flags: tuple[str, ...] = ()
+    state: str = "running"
+    _published_s: float = field(default=0.0, repr=False)
+
+
+def sensed_subchannels(site: Site, tuning: Tuning) -> tuple[Subchannel, ...]:
+    """The site's subchannels that the sensor captures whole, else a raster of the band."""
+    wanted = tuple(sorted((*site.spectrum.lora, *site.spectrum.sigfox)))
+    return captured(wanted, tuning.center_hz, tuning.rate_hz) or band_raster(tuning.center_hz, tuning.rate_hz)
+
+
+def run_sensor(
+    site: Site,
+    table: SensorTable,
+    database: ChannelStatusDatabase,
+    stop: threading.Event,
+    clock: Callable[[], float],
+    seed: int = 1,
+) -> Tally:
+    """Sense until `stop` is set or the source ends; returns what was done.
+
+    The database may be away: reports of that time are lost and counted, and sensing goes on.
+    """
+    wanted = Wanted(table.source, table.center_hz, table.rate_hz, table.gain_db, table.loop, seed)
+    tally = Tally()
+    with open_source(wanted) as opened:
+        source: IqSource = opened
+        if not table.source.startswith(LIVE_KINDS):
+            source = PacedSource(opened, clock, stop.wait)
+        tally.gain_db = source.tuning.gain_db
+        subchannels = sensed_subchannels(site, source.tuning)
+        config = SensorConfig(source.tuning, table.name, subchannels, table.interval_s, table.pf, table.pm)
+        sensor = Sensor(config)
+        log.info("sensor %s senses %d subchannels from %s", table.name, len(subchannels), source.name)
+        for block in source.blocks():
+            tally.lost_samples = block.lost_samples
+            _publish(site, table, database, sensor.feed(block), tally, clock())
+            if stop.is_set():
+                break
+    _publish(site, table, database, sensor.flush(), tally, clock())
+    tally.state = "stopped"
+    _keep(site, table, database, tally)
+    return tally
+
+
+def _publish(
+    site: Site,
+    table: SensorTable,
+    database: ChannelStatusDatabase,
+    reports: Sequence[ChannelReport],
+    tally: Tally,
+    now_s: float,
+) -> None:
+    if not reports:
+        return
+    try:
+        database.publish(site.name, reports)
+    except DatabaseAway as error:
+        if not tally.lost_records:
+            log.warning("reports are lost until the database is back: %s", error)
+        tally.lost_records += len(reports)
+        return
+    tally.records += len(reports)
+    tally.intervals += len({report.time_s for report in reports})
+    tally.last_s = reports[-1].time_s
+    tally.flags = tuple(sorted({flag for report in reports for flag in report.flags}))
+    if now_s - tally._published_s >= 1.0:
+        tally._published_s = now_s
+        _keep(site, table, database, tally)
+
+
+def _keep(site: Site, table: SensorTable, database: ChannelStatusDatabase, tally: Tally) -> None:
+    fields = ("intervals", "records", "lost_records", "lost_samples", "last_s", "gain_db", "flags", "state")
+    health = {name: getattr(tally, name) for name in fields}
+    try:
+        database.put(site.name, "sensor", {table.name: records.encode(health)})
+    except DatabaseAway as error:
+        log.warning("the sensor's health could not be kept: %s", error)
