@@ -36,3 +36,14 @@ def of_replications(samples: npt.ArrayLike, level: float = LEVEL) -> Estimate:
     mean = float(values.mean())
     half = float(student.ppf(0.5 + level / 2, values.size - 1) * values.std(ddof=1) / np.sqrt(values.size))
     return Estimate(mean, mean - half, mean + half)
+
+
+def of_share(shares: npt.ArrayLike, trials: int, level: float = LEVEL) -> Estimate:
+    """Mean of shares from equal groups, within [0, 1]; `trials` independent trials in all bound it from above.
+
+    Where nothing was seen the groups have no spread, yet the true share may be anything that shows nothing in `trials`
+    trials with a probability of 1 - level or more: up to -log(1 - level) / trials.
+    """
+    drawn = of_replications(shares, level)
+    most = max(drawn.high, -float(np.log(1.0 - level)) / trials)
+    return Estimate(drawn.mean, max(0.0, drawn.low), min(1.0, most))

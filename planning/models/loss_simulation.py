@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from planning.models.intervals import LEVEL, Estimate, of_replications
+from planning.models.intervals import Estimate, of_share
 from planning.models.loss_queue import DegenerateArrivals, Floats, Service, Ticks, check_fraction, ticks
 from spectrum.errors import BadInput
 
@@ -159,13 +159,11 @@ def _normalised(probabilities: tuple[float, ...]) -> Floats:
 
 
 def _estimate(blocked: NDArray[np.bool_]) -> Estimate:
-    """Mean of the flags with an interval from batch means, within [0, 1]; a run without a block still bounds it."""
+    """Share of the flags that are set, with an interval from batch means; none from fewer than two a batch."""
     if len(blocked) < 2 * BATCHES:
         return Estimate(float(blocked.mean()), 0.0, 1.0)
-    batches = of_replications([batch.mean() for batch in np.array_split(blocked, BATCHES)])
-    # A count of zero comes from a mean above -log(1 - level) / N with less than 1 - level.
-    most = max(batches.high, -math.log(1.0 - LEVEL) / len(blocked))
-    return Estimate(float(blocked.mean()), max(0.0, batches.low), min(1.0, most))
+    batches = of_share([batch.mean() for batch in np.array_split(blocked, BATCHES)], len(blocked))
+    return replace(batches, mean=float(blocked.mean()))
 
 
 @njit(cache=True)

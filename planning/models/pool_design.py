@@ -1,0 +1,143 @@
+"""Dimensioning of the common pool: failure for a capacity, smallest capacity for a target, most devices for a capacity.
+
+Three bounds on the probability that a report fails, all of the form P[R > C] (delivered share) + p^L:
+clt       (17) of the letter, with the normal law of R
+exact     (17) with the exact law of R
+rigorous  with the law of R given what the report itself needs, which (15) of the letter drops
+and one that holds for any scheduler that leaves no place empty while a request waits: what is refused is at most
+(R - C)+, shared by a N reports, so failure_tight = p^L + E[(R-C)+] / (a N).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from scipy.special import ndtri
+
+from planning.models.pool_load import (
+    Reporting,
+    exact_tail,
+    normal_tail,
+    pool_moments,
+    tagged_tail,
+)
+from spectrum.errors import BadInput
+
+METHODS: Final = ("clt", "exact", "rigorous")
+DEVICES_LIMIT: Final = 10_000_000
+
+
+class Failure(NamedTuple):
+    """Probability that a report fails: bound for any scheduler (any loss fails all), and per report (tight)."""
+
+    bound: float
+    tight: float
+
+
+def failure(reporting: Reporting, devices: int, capacity: int, method: str = "clt") -> Failure:
+    """Failure probabilities of a report when the common pool holds `capacity` transmissions."""
+    check_devices(devices)
+    check_method(method)
+    if capacity < 0:
+        raise BadInput(f"the capacity must be 0 transmissions or more, got {capacity}")
+    lost = reporting.residual_failure
+    tail = normal_tail(reporting, devices, capacity) if method == "clt" else exact_tail(reporting, devices, capacity)
+    if method == "rigorous":
+        bound = tagged_tail(reporting, devices, capacity) + lost
+    else:
+        bound = tail.probability * (1.0 - lost) + lost
+    tight = lost + tail.excess / (reporting.reports_per_interval * devices)
+    return Failure(min(bound, 1.0), min(tight, 1.0))
+
+
+def smallest_capacity(reporting: Reporting, devices: int, target: float, method: str = "clt") -> int:
+    """Least capacity whose failure bound is at most `target`; BadInput for a target that no capacity meets."""
+    check_devices(devices)
+    check_method(method)
+    check_target(reporting, target)
+    guess = _normal_capacity(reporting, devices, target)
+    if method == "clt":
+        return guess
+    return _least(lambda capacity: failure(reporting, devices, capacity, method).bound <= target, guess)
+
+
+def smallest_tight_capacity(reporting: Reporting, devices: int, target: float, method: str = "clt") -> int:
+    """Least capacity whose failure_tight is at most `target`: enough for every work-conserving scheduler."""
+    check_devices(devices)
+    check_method(method)
+    check_target(reporting, target)
+    guess = _least(lambda capacity: failure(reporting, devices, capacity).tight <= target, 0)
+    if method == "clt":
+        return guess
+    return _least(lambda capacity: failure(reporting, devices, capacity, method).tight <= target, guess)
+
+
+def largest_devices(reporting: Reporting, capacity: int, target: float, method: str = "clt") -> int:
+    """Most devices whose failure bound is at most `target` with `capacity`; BadInput when not even one fits."""
+    if capacity < 0:
+        raise BadInput(f"the capacity must be 0 transmissions or more, got {capacity}")
+    return most_devices(lambda count: failure(reporting, count, capacity, method).bound <= target, reporting, target)
+
+
+def most_devices(fits: Callable[[int], bool], reporting: Reporting, target: float) -> int:
+    """Most devices for which `fits` holds, given that it holds up to some number and not beyond."""
+    check_target(reporting, target)
+    if not fits(1):
+        raise BadInput("not even one device fits this capacity at this target: ask for more capacity")
+    if fits(DEVICES_LIMIT):
+        raise BadInput(f"more than {DEVICES_LIMIT} devices fit: this capacity does not limit them")
+    return _least(lambda count: not fits(count), 2, low=1) - 1
+
+
+def check_target(reporting: Reporting, target: float) -> None:
+    """BadInput with the reason for a target outside (0, 1) or below what retransmissions alone leave lost."""
+    if not 0.0 < target < 1.0:
+        raise BadInput(f"the target must be a probability above 0 and below 1, got {target}")
+    lost = reporting.residual_failure
+    if lost >= target:
+        raise BadInput(
+            f"the target {target:g} cannot be met by any capacity: a report sent at most "
+            f"{reporting.max_transmissions} times fails with p^L = {lost:.3g}; allow more transmissions or lower "
+            "the error rate"
+        )
+
+
+def check_devices(devices: int) -> None:
+    """BadInput unless the number of devices is 1 or more."""
+    if not 1 <= devices <= DEVICES_LIMIT:
+        raise BadInput(f"the number of devices must be 1 to {DEVICES_LIMIT}, got {devices}")
+
+
+def check_method(method: str) -> None:
+    """BadInput for a method that is not in METHODS."""
+    if method not in METHODS:
+        raise BadInput(f"the method must be one of {', '.join(METHODS)}, got {method!r}")
+
+
+def _normal_capacity(reporting: Reporting, devices: int, target: float) -> int:
+    """C = ceil(mu + sigma Qinv((target - p^L)/(1 - p^L))), not below 0."""
+    mean, variance = pool_moments(reporting, devices)
+    lost = reporting.residual_failure
+    sigmas = -float(ndtri((target - lost) / (1.0 - lost)))
+    return max(0, math.ceil(mean + math.sqrt(variance) * sigmas - 1e-9))
+
+
+def _least(holds: Callable[[int], bool], guess: int, low: int = 0) -> int:
+    """Least integer >= low at which a predicate that stays true holds, searched outwards from `guess`."""
+    step, high = 1, max(guess, low)
+    while not holds(high):
+        low, high, step = high + 1, high + step, 2 * step
+    bottom = low
+    step, probe = 1, high - 1
+    while probe >= bottom and holds(probe):
+        high, probe, step = probe, probe - step, 2 * step
+    low = max(bottom, probe + 1) if probe >= bottom else bottom
+    while low < high:
+        middle = (low + high) // 2
+        if holds(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return high
