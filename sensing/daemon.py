@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
+from sensing.detector import Design
 from sensing.opening import Wanted, open_source
 from sensing.pacing import PacedSource
 from sensing.raster import band_raster, captured
@@ -65,7 +66,8 @@ def run_sensor(
             source = PacedSource(opened, clock, stop.wait)
         tally.gain_db = source.tuning.gain_db
         subchannels = sensed_subchannels(site, source.tuning)
-        config = SensorConfig(source.tuning, table.name, subchannels, table.interval_s, table.pf, table.pm)
+        design = Design(pf=table.pf, pm=table.pm)
+        config = SensorConfig(source.tuning, table.name, subchannels, table.interval_s, design=design)
         sensor = Sensor(config)
         log.info("sensor %s senses %d subchannels from %s", table.name, len(subchannels), source.name)
         for block in source.blocks():

@@ -17,6 +17,8 @@ class ChannelReport:
     without a calibration. pf, pm: by design law; pf_measured: from the spread of the quiet cells, None until known.
     occupancy: Pr(H1), corrected for Pf and Pm, with its interval. weight: Pm Pr(H1) + Pf Pr(H0).
     flags: impairments and caveats an operator can read, e.g. `clipping`, `nonstationary`.
+    signal_snr_db: the SNR that pm is stated for, gamma_c of eq. (6): the mean of what was heard here, or the weakest
+    signal of the design while nothing was. samples: effective number of independent samples in energy_dbfs.
     """
 
     sensor: str
@@ -38,6 +40,8 @@ class ChannelReport:
     pf_measured: float | None = None
     energy_dbm: float | None = None
     flags: tuple[str, ...] = ()
+    signal_snr_db: float | None = None
+    samples: float | None = None
 
     @property
     def subchannel(self) -> Subchannel:
