@@ -1,4 +1,4 @@
-"""What live receivers share: a bounded queue with counted overruns, a clock of samples, and their health.
+"""What live receivers share: a bounded queue with counted overruns, a clock of samples, health, and the watchdog.
 
 A dongle does not say when USB lost samples, and the wall clock jumps. Samples are therefore counted against the
 monotonic clock: whatever should have arrived and never did is put into `lost_samples`, and the times of blocks follow.
@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+
+from sensing.source import IqBlock, SourceContext, Tuning
+from spectrum.errors import AirshedError, Failed
 
 # How long samples may hide in the buffers of USB, kernel and network without being called lost. librtlsdr's fifteen
 # transfers hold 0.1 s at 2.4 MS/s and 32 KiB each; a window's least delay is far below that on any working machine.
@@ -125,16 +127,6 @@ class SampleClock:
         return round(late_s * self.rate_hz)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chunk:
-    """Bytes of one delivery, offset binary, shape (2N,): where they stand in the stream, what was lost until then."""
-
-    samples: NDArray[np.uint8]
-    first_sample: int
-    time_s: float
-    lost_samples: int
-
-
 class SampleQueue:
     """Deliveries of a receiver's thread, waiting for the one that computes; bounded, and what finds no room is counted.
 
@@ -154,7 +146,7 @@ class SampleQueue:
         self.lost_samples = 0
         self.overrun_samples = 0
         self.last_arrival_s = monotonic()
-        self._waiting: deque[Chunk] = deque()
+        self._waiting: deque[IqBlock] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
         self._closed = False
@@ -176,22 +168,157 @@ class SampleQueue:
             first = self.clock.samples - count
             time_s = self.clock.time_s(first) + self._wall() - now_s
             samples = np.frombuffer(data, np.uint8, 2 * count)
-            self._waiting.append(Chunk(samples, first, time_s, self.lost_samples))
+            self._waiting.append(IqBlock(samples, first, time_s, self.lost_samples))
             self._waiting_bytes += samples.size
             self._changed.notify()
 
-    def pull(self, timeout_s: float) -> Chunk | None:
+    def pull(self, timeout_s: float) -> IqBlock | None:
         """The oldest delivery, or None when none came within `timeout_s` or the queue was closed and is empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed, timeout_s)
             if not self._waiting:
                 return None
-            chunk = self._waiting.popleft()
-            self._waiting_bytes -= chunk.samples.size
-            return chunk
+            block = self._waiting.popleft()
+            self._waiting_bytes -= block.samples.size
+            return block
+
+    def resume(self) -> None:
+        """The receiver was opened again: what is missing until its first delivery counts as lost."""
+        with self._changed:
+            self.clock.resume()
+            self.last_arrival_s = self._monotonic()
 
     def close(self) -> None:
         """Wake whoever waits; later deliveries are still counted but no longer awaited."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+class Receiver(Protocol):
+    """A connected receiver: a thread of its own pushes what it delivers until it is stopped or ends by itself."""
+
+    @property
+    def tuning(self) -> Tuning:
+        """What it is set to."""
+        ...
+
+    @property
+    def ended(self) -> str:
+        """Why its thread ended, for an operator; empty while it runs."""
+        ...
+
+    def start(self, queue: SampleQueue) -> None:
+        """Begin to push."""
+        ...
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """End the thread and let go of the receiver; whether that succeeded in time. May be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: of silence before a receiver counts as stalled; before the first attempt to bring it back, doubled
+    after each up to retry_most_s; until giving up.
+    """
+
+    stall_s: float = 2.0
+    retry_s: float = 0.5
+    retry_most_s: float = 30.0
+    give_up_s: float = 300.0
+
+
+class LiveSource(SourceContext):
+    """A receiver as a source of IQ, with a watchdog.
+
+    `connect` opens the receiver: at first in the constructor, where its errors pass to the caller, and again whenever
+    it stalls or ends; `health` is `stale` meanwhile, and `blocks` raises Failed when that did not help for
+    `patience.give_up_s`. queue_s: how much may wait for the reader before samples are dropped and counted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], Receiver],
+        *,
+        queue_s: float = 1.0,
+        patience: Patience | None = None,
+        on_health: OnHealth | None = None,
+    ) -> None:
+        self._name = name
+        self._connect = connect
+        self._patience = patience or Patience()
+        self._log = HealthLog(on_health)
+        self._closing = threading.Event()
+        self._receiver = connect()
+        self._tuning = self._receiver.tuning
+        self._queue = SampleQueue(self._tuning.rate_hz, int(2 * queue_s * self._tuning.rate_hz))
+        self._receiver.start(self._queue)
+
+    @property
+    def name(self) -> str:
+        """How an operator knows the receiver."""
+        return self._name
+
+    @property
+    def tuning(self) -> Tuning:
+        """What the receiver is set to."""
+        return self._tuning
+
+    @property
+    def health(self) -> Health:
+        """State and counters at this moment."""
+        self._log.count(self._queue.lost_samples, self._queue.overrun_samples)
+        return self._log.present
+
+    def blocks(self) -> Iterator[IqBlock]:
+        """Deliveries as they come, until closed."""
+        while not self._closing.is_set():
+            block = self._queue.pull(min(0.1, self._patience.stall_s / 4))
+            if block is not None:
+                self._log.turn("running")
+                yield block
+                continue
+            trouble = self._trouble()
+            if trouble and not self._closing.is_set():
+                self._log.turn("stale", trouble)
+                self._restart(trouble)
+
+    def _trouble(self) -> str:
+        if self._receiver.ended:
+            return self._receiver.ended
+        silent_s = time.monotonic() - self._queue.last_arrival_s
+        return f"no samples for {silent_s:.1f} s" if silent_s >= self._patience.stall_s else ""
+
+    def _restart(self, trouble: str) -> None:
+        deadline_s = time.monotonic() + self._patience.give_up_s
+        if not self._receiver.stop():
+            self._give_up(f"{trouble}, and its driver hangs: unplug it and start again")
+        pause_s = self._patience.retry_s
+        while not self._closing.is_set():
+            try:
+                receiver = self._connect()
+            except AirshedError as error:
+                if time.monotonic() >= deadline_s:
+                    self._give_up(f"{trouble}; {error}")
+                self._closing.wait(pause_s)
+                pause_s = min(2 * pause_s, self._patience.retry_most_s)
+                continue
+            self._receiver = receiver
+            self._queue.resume()
+            receiver.start(self._queue)
+            if self._closing.is_set():  # closed while it was opened again
+                receiver.stop()
+            return
+
+    def _give_up(self, reason: str) -> None:
+        self._log.turn("failed", reason)
+        raise Failed(f"{self._name} is gone: {reason}")
+
+    def close(self) -> None:
+        """Stop the stream and let go of the receiver."""
+        self._closing.set()
+        self._queue.close()
+        self._receiver.stop()
+        self._log.turn("closed")

@@ -15,13 +15,13 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sensing.live import Health, HealthLog, OnHealth, SampleQueue
-from sensing.source import IqBlock, SourceContext, Tuning
-from spectrum.errors import AirshedError, BadInput, Failed
+from sensing.live import LiveSource, OnHealth, Patience, SampleQueue
+from sensing.rtl2832 import DEFAULT_GAIN_DB, check_tuning, nearest_gain_db
+from sensing.source import Tuning
+from spectrum.errors import BadInput, Failed
 
 LIBRARY_VARIABLE: Final = "AIRSHED_LIBRTLSDR"
 
@@ -34,12 +34,6 @@ MISSING_IN_0_6: Final = (
 # A transfer of 6.8 ms at 2.4 MS/s: a multiple of 512 bytes, as librtlsdr wants it, and well under 20 ms of latency.
 TRANSFER_BYTES: Final = 32768
 
-# About the middle of the R820T's range: the noise of the air then spans a few steps of the converter.
-DEFAULT_GAIN_DB: Final = 25.0
-
-# How the RTL2832U's resampler and the usual tuners limit what can be asked (librtlsdr, rtlsdr_set_sample_rate).
-RATES_HZ: Final = ((225_001, 300_000), (900_001, 3_200_000))
-
 
 @dataclass(frozen=True, slots=True)
 class DongleSettings:
@@ -48,17 +42,8 @@ class DongleSettings:
     device: int | str = 0
     center_hz: float = 868.0125e6
     rate_hz: float = 2.4e6
-    gain_db: float | None = DEFAULT_GAIN_DB
+    gain_db: float = DEFAULT_GAIN_DB
     ppm: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds: of silence before a dongle counts as stalled, between attempts to bring it back, until giving up."""
-
-    stall_s: float = 2.0
-    retry_s: float = 1.0
-    give_up_s: float = 60.0
 
 
 @functools.cache
@@ -129,34 +114,24 @@ _ANSWERS: Final = {
 }
 
 
-def _explained(device: int | str, error: OSError) -> Failed:
+def _reason(error: OSError) -> str:
     status = error.errno if isinstance(error.errno, int) else 0
-    return Failed(f"dongle {device}: {_ANSWERS.get(status, str(error))} (librtlsdr answers {status})")
-
-
-def _check(settings: DongleSettings) -> None:
-    if not any(low <= settings.rate_hz <= high for low, high in RATES_HZ):
-        raise BadInput(
-            f"an RTL2832U samples at 225001 to 300000 or 900001 to 3200000 Hz, got {settings.rate_hz:g}: "
-            "2.4e6 is the highest that USB carries without losses"
-        )
-    if not 24e6 <= settings.center_hz <= 1766e6:
-        raise BadInput(f"an R820T tunes to 24 MHz to 1766 MHz, got {settings.center_hz / 1e6:g} MHz")
+    return f"{_ANSWERS.get(status, str(error))} (librtlsdr answers {status})"
 
 
 def open_dongle(settings: DongleSettings) -> tuple[Any, Tuning]:
     """An opened pyrtlsdr.RtlSdr with manual gain and the converter's AGC off, and what it is really set to."""
-    _check(settings)
+    check_tuning(settings.center_hz, settings.rate_hz)
     index = _index_of(settings.device)
     try:
         dongle = _rtlsdr().RtlSdr(index)
     except OSError as error:
-        raise _explained(settings.device, error) from None
+        raise Failed(f"dongle {settings.device}: {_reason(error)}") from None
     try:
         return dongle, _configure(dongle, settings)
     except OSError as error:
         dongle.close()
-        raise _explained(settings.device, error) from None
+        raise Failed(f"dongle {settings.device}: {_reason(error)}") from None
 
 
 def _configure(dongle: Any, settings: DongleSettings) -> Tuning:
@@ -165,7 +140,7 @@ def _configure(dongle: Any, settings: DongleSettings) -> Tuning:
         dongle.freq_correction = settings.ppm
     dongle.center_freq = settings.center_hz
     # Both automatic gains would move the threshold under the detector's feet.
-    dongle.gain = DEFAULT_GAIN_DB if settings.gain_db is None else settings.gain_db
+    dongle.gain = nearest_gain_db(settings.gain_db, dongle.valid_gains_db)
     dongle.set_agc_mode(False)
     return tuning_of(dongle, settings)
 
@@ -186,28 +161,35 @@ def tuning_of(dongle: Any, settings: DongleSettings) -> Tuning:
     )
 
 
-class _Reader(threading.Thread):
+class _Dongle(threading.Thread):
     """Runs librtlsdr's loop until it is cancelled or ends by itself, then closes the dongle.
 
     Closing frees what cancelling needs, and pyrtlsdr closes by itself after an error: a lock keeps the two apart.
     """
 
-    def __init__(self, dongle: Any, queue: SampleQueue) -> None:
+    def __init__(self, settings: DongleSettings) -> None:
         super().__init__(name="rtlsdr", daemon=True)
-        self.dongle, self.queue = dongle, queue
-        self.ended = ""  # why the loop ended
+        self._dongle, self.tuning = open_dongle(settings)
+        self.ended = ""
+        self._queue: SampleQueue | None = None
         self._lock = threading.RLock()
-        self._close_dongle = dongle.close
-        dongle.close = self._close
+        self._close_dongle = self._dongle.close
+        self._dongle.close = self._close
+
+    def start(self, queue: SampleQueue | None = None) -> None:
+        """Begin to push into `queue`."""
+        self._queue = queue
+        super().start()
 
     def run(self) -> None:
+        assert self._queue is not None
+        push = self._queue.push
         try:
             # The values stand in librtlsdr's buffer, which it fills anew after the callback: bytes() copies them.
-            self.dongle.read_bytes_async(lambda values, _: self.queue.push(bytes(values)), TRANSFER_BYTES)
+            self._dongle.read_bytes_async(lambda values, _: push(bytes(values)), TRANSFER_BYTES)
             self.ended = "the stream ended by itself: was it unplugged?"
         except OSError as error:
-            status = error.errno if isinstance(error.errno, int) else 0
-            self.ended = f"{_ANSWERS.get(status, str(error))} (librtlsdr answers {status})"
+            self.ended = _reason(error)
         finally:
             self._close()
 
@@ -217,21 +199,22 @@ class _Reader(threading.Thread):
 
     def stop(self, timeout_s: float = 5.0) -> bool:
         """Cancel the loop and wait; whether it has ended."""
+        if self.ident is None:  # never started
+            self._close()
         deadline_s = time.monotonic() + timeout_s
         while self.is_alive() and time.monotonic() < deadline_s:
             with self._lock:
-                if self.dongle.device_opened:
+                if self._dongle.device_opened:
                     # pyrtlsdr's own cancel closes the dongle when the loop has not begun yet, under its feet.
-                    _rtlsdr().librtlsdr.rtlsdr_cancel_async(self.dongle.dev_p)
+                    _rtlsdr().librtlsdr.rtlsdr_cancel_async(self._dongle.dev_p)
             self.join(0.02)
         return not self.is_alive()
 
 
-class RtlSdrSource(SourceContext):
+class RtlSdrSource(LiveSource):
     """A dongle as a source of IQ.
 
-    Opening raises BadInput (no such index, serial, rate) or Failed (absent, busy, unplugged). Later troubles are mended
-    by restarting, `health` being `stale` meanwhile; `blocks` raises Failed once that did not help for `give_up_s`.
+    Opening raises BadInput (no such index, serial, rate) or Failed (absent, busy, unplugged).
     """
 
     def __init__(
@@ -242,80 +225,10 @@ class RtlSdrSource(SourceContext):
         patience: Patience | None = None,
         on_health: OnHealth | None = None,
     ) -> None:
-        self.settings = settings
-        self.patience = patience or Patience()
-        self._log = HealthLog(on_health)
-        self._closing = threading.Event()
-        dongle, self._tuning = open_dongle(settings)
-        self._queue = SampleQueue(self._tuning.rate_hz, int(2 * queue_s * self._tuning.rate_hz))
-        self._reader = self._start(dongle)
-
-    @property
-    def name(self) -> str:
-        """`rtlsdr:` and the index or serial it was opened by."""
-        return f"rtlsdr:{self.settings.device}"
-
-    @property
-    def tuning(self) -> Tuning:
-        """What the dongle is really set to."""
-        return self._tuning
-
-    @property
-    def health(self) -> Health:
-        """State and counters at this moment."""
-        self._log.count(self._queue.lost_samples, self._queue.overrun_samples)
-        return self._log.present
-
-    def blocks(self) -> Iterator[IqBlock]:
-        """Deliveries as they come, until closed."""
-        while not self._closing.is_set():
-            chunk = self._queue.pull(min(0.1, self.patience.stall_s / 4))
-            if chunk is not None:
-                self._log.turn("running")
-                yield IqBlock(chunk.samples, chunk.first_sample, chunk.time_s, chunk.lost_samples)
-                continue
-            trouble = self._trouble()
-            if trouble and not self._closing.is_set():
-                self._log.turn("stale", trouble)
-                self._restart(trouble)
-
-    def _trouble(self) -> str:
-        if not self._reader.is_alive():
-            return self._reader.ended
-        silent_s = time.monotonic() - self._queue.last_arrival_s
-        return f"no samples for {silent_s:.1f} s" if silent_s >= self.patience.stall_s else ""
-
-    def _start(self, dongle: Any) -> _Reader:
-        self._queue.last_arrival_s = time.monotonic()
-        reader = _Reader(dongle, self._queue)
-        reader.start()
-        return reader
-
-    def _restart(self, trouble: str) -> None:
-        deadline_s = time.monotonic() + self.patience.give_up_s
-        if not self._reader.stop():
-            self._give_up(f"{trouble}, and librtlsdr hangs: unplug the dongle and start again")
-        while not self._closing.is_set():
-            try:
-                dongle, _ = open_dongle(self.settings)
-            except AirshedError as error:
-                if time.monotonic() >= deadline_s:
-                    self._give_up(f"{trouble}; {error}")
-                self._closing.wait(self.patience.retry_s)
-                continue
-            self._queue.clock.resume()
-            self._reader = self._start(dongle)
-            if self._closing.is_set():  # closed while it was opened again
-                self._reader.stop()
-            return
-
-    def _give_up(self, reason: str) -> None:
-        self._log.turn("failed", reason)
-        raise Failed(f"dongle {self.settings.device} is gone: {reason}")
-
-    def close(self) -> None:
-        """Stop the stream and let go of the dongle."""
-        self._closing.set()
-        self._queue.close()
-        self._reader.stop()
-        self._log.turn("closed")
+        super().__init__(
+            f"rtlsdr:{settings.device}",
+            lambda: _Dongle(settings),
+            queue_s=queue_s,
+            patience=patience,
+            on_health=on_health,
+        )

@@ -75,8 +75,8 @@ def test_a_full_queue_drops_what_comes_and_says_how_much() -> None:
         clocks.monotonic_s += BLOCK / RATE
         queue.push(bytes([number]) * 2 * BLOCK)
     assert (queue.lost_samples, queue.overrun_samples) == (2 * BLOCK, 2 * BLOCK)
-    chunks = [queue.pull(0.0) for _ in range(3)]
-    assert [chunk.samples[0] for chunk in chunks if chunk] == [0, 1, 2]
+    blocks = [queue.pull(0.0) for _ in range(3)]
+    assert [block.samples[0] for block in blocks if block] == [0, 1, 2]
     assert queue.pull(0.0) is None
     clocks.monotonic_s += BLOCK / RATE
     queue.push(bytes([5]) * 2 * BLOCK)
@@ -93,9 +93,9 @@ def test_a_jump_of_the_wall_clock_moves_the_times_and_loses_nothing() -> None:
         clocks.monotonic_s += BLOCK / RATE
         clocks.wall_s += 3600.0 * (number == 4)
         queue.push(bytes(2 * BLOCK))
-        chunk = queue.pull(0.0)
-        assert chunk is not None
-        times.append(chunk.time_s)
+        block = queue.pull(0.0)
+        assert block is not None
+        times.append(block.time_s)
     assert queue.lost_samples == 0
     steps = np.diff(times)
     assert steps[3] == pytest.approx(3600.0 + BLOCK / RATE, abs=1e-6)

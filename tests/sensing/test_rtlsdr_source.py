@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sensing.live import Health
-from sensing.rtlsdr_source import DongleSettings, Patience, RtlSdrSource, serials
+from sensing.live import Health, Patience
+from sensing.rtlsdr_source import DongleSettings, RtlSdrSource, serials
 from spectrum.errors import BadInput, Failed
 from testbed.virtual_dongle import build, compiler
 
@@ -129,7 +129,7 @@ def test_an_unplugged_dongle_is_given_up_with_its_reason(dongle) -> None:
 def test_a_slow_reader_loses_samples_and_they_are_counted(dongle) -> None:
     dongle(limit_bytes=2 << 20)
     with RtlSdrSource(SETTINGS, queue_s=0.02, patience=QUICK) as source:
-        source._reader.join(30.0)  # plays its two megabytes while nobody reads
+        source._receiver.join(30.0)  # plays its two megabytes while nobody reads
         first = take(source, 1)[0]
         health = source.health
     assert first.lost_samples == 0

@@ -1,0 +1,205 @@
+"""Our rtl_tcp server and client against each other, and the server against rtl_433 where that is installed."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from sensing.live import Health, Patience
+from sensing.rtl_tcp import CommandReader, Greeting, Tuner, pack_greeting, unpack_greeting
+from sensing.rtl_tcp_source import RtlTcpSettings, RtlTcpSource, split_address
+from sensing.source import IqBlock, SourceContext, Tuning
+from spectrum.errors import BadInput, Failed
+from testbed import rtl_tcp_server
+from testbed.rtl_tcp_server import Limits, Played, RtlTcpServer
+
+SAMPLES = np.random.default_rng(3).integers(0, 256, 1 << 19, dtype=np.uint8)
+FLAT = Limits(bytes_most=SAMPLES.size, real_time=False)
+QUICK = Patience(stall_s=5.0, retry_s=0.05, give_up_s=5.0)
+EAGER = {"settle_s": 0.0, "rate_hz": 1.2e6}
+
+
+class Recording(SourceContext):
+    """SAMPLES as a source at 1.2 MS/s, which no client can retune."""
+
+    retunes = False
+
+    def __init__(self, tuning: Tuning) -> None:
+        self.tuning = Tuning(868.3e6, 1.2e6)
+
+    @property
+    def name(self) -> str:
+        return "recording"
+
+    def blocks(self) -> Iterator[IqBlock]:
+        for start in range(0, SAMPLES.size, 1 << 17):
+            yield IqBlock(SAMPLES[start : start + (1 << 17)], start // 2, 0.0)
+
+
+@contextmanager
+def serving(limits: Limits | None = None, clients: int | None = 1, **options) -> Iterator[tuple[RtlTcpServer, list]]:
+    """A server in a thread of its own, and the accounts of the connections it has ended."""
+    server = RtlTcpServer(Recording, limits=limits, **options)
+    played: list[Played] = []
+    thread = threading.Thread(target=lambda: played.extend(server.serve(clients)))
+    thread.start()
+    try:
+        yield server, played
+    finally:
+        server.close()
+        thread.join(10.0)
+
+
+def settings(server: RtlTcpServer, **changes) -> RtlTcpSettings:
+    host, port = server.address
+    return RtlTcpSettings(host, port, **{**EAGER, **changes})
+
+
+def gather(source: RtlTcpSource, count_bytes: int) -> tuple[np.ndarray, list[IqBlock]]:
+    """Blocks until they hold `count_bytes`."""
+    blocks: list[IqBlock] = []
+    for block in source.blocks():
+        blocks.append(block)
+        if sum(b.samples.size for b in blocks) >= count_bytes:
+            break
+    return np.concatenate([block.samples for block in blocks]), blocks
+
+
+def test_what_is_played_arrives_whole_and_settings_go_the_other_way() -> None:
+    told: list[str] = []
+    with (
+        serving(FLAT, loop=False, tell=told.append) as (server, played),
+        RtlTcpSource(settings(server, center_hz=868.5e6, gain_db=25.0, ppm=-7), queue_s=5.0, patience=QUICK) as source,
+    ):
+        got, blocks = gather(source, SAMPLES.size)
+        assert source.tuning == Tuning(868.5e6, 1.2e6, gain_db=25.4, agc=False)
+    assert np.array_equal(got, SAMPLES)
+    assert blocks[-1].lost_samples == 0
+    assert blocks[-1].first_sample + blocks[-1].count == SAMPLES.size // 2
+    commands = [line.split(" sets ")[1] for line in told if " sets " in line]
+    assert set(commands) == {
+        "RATE 1200000", f"PPM {2**32 - 7}", "CENTER 868500000", "GAIN_MODE 1", "GAIN 254", "AGC 0"
+    }  # fmt: skip
+    assert played[0].sent_bytes == SAMPLES.size
+
+
+def test_a_rate_the_dongle_rounds_is_published_as_rounded() -> None:
+    with serving() as (server, _), RtlTcpSource(settings(server, rate_hz=1.7e6)) as source:
+        assert source.tuning.asked_rate_hz == 1.7e6
+        assert source.tuning.rate_hz != 1.7e6
+        assert source.tuning.rate_hz == pytest.approx(1.7e6, abs=1.0)
+
+
+def test_a_lost_connection_is_stale_then_taken_up_again_with_the_gap_counted() -> None:
+    states: list[Health] = []
+    half = SAMPLES.size // 2
+    with (
+        serving(Limits(bytes_most=half, real_time=False), clients=2, loop=False) as (server, _),
+        RtlTcpSource(settings(server), queue_s=5.0, patience=QUICK, on_health=states.append) as source,
+    ):
+        got, blocks = gather(source, SAMPLES.size)
+        assert source.health.restarts == 1
+    assert np.array_equal(got, np.tile(SAMPLES[:half], 2))
+    assert [health.state for health in states[:2]] == ["stale", "running"]
+    assert "closed the connection" in states[0].reason
+    assert blocks[-1].first_sample + blocks[-1].count - blocks[-1].lost_samples == SAMPLES.size // 2
+
+
+def test_a_server_that_stays_away_is_given_up() -> None:
+    with serving(FLAT, loop=False) as (server, _):
+        source = RtlTcpSource(settings(server), queue_s=5.0, patience=Patience(give_up_s=0.0))
+        server.close()
+        with source, pytest.raises(Failed, match=r"closed the connection; no rtl_tcp server answers"):
+            list(source.blocks())
+
+
+def test_nobody_there_and_somebody_else_there_are_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def speak() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+        thread = threading.Thread(target=speak)
+        thread.start()
+        with pytest.raises(Failed, match=r"begin with RTL0, got b'SSH-2\.0-Open"):
+            RtlTcpSource(RtlTcpSettings("127.0.0.1", port))
+        thread.join(10.0)
+    with pytest.raises(Failed, match="airshed testbed rtl-tcp"):
+        RtlTcpSource(RtlTcpSettings("127.0.0.1", port))
+
+
+def test_real_time_pace_is_that_of_the_recording() -> None:
+    """A quarter of a second of samples: flat out all of it would come at once, in real time piece by piece."""
+    with serving(loop=False) as (server, _), RtlTcpSource(settings(server), queue_s=5.0) as source:
+        block = next(source.blocks())
+        assert block.first_sample + block.count <= 1e5
+
+
+def test_a_client_that_does_not_read_loses_samples_and_the_server_counts_them(monkeypatch) -> None:
+    monkeypatch.setattr(rtl_tcp_server, "BEHIND_S", 0.05)
+    with serving() as (server, played), socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(server.address)
+        client.recv(12)
+        # Hold still until the buffers of both sides are full and time has passed, then read until it goes on.
+        time.sleep(0.6)
+        for _ in range(100):
+            client.recv(1 << 14)
+    assert played[0].dropped_bytes > 0
+
+
+def test_commands_are_read_however_they_are_cut() -> None:
+    stream = struct.pack(">BI", 1, 868_300_000) + struct.pack(">BI", 4, 254) + struct.pack(">BI", 0x77, 1)
+    for size in (1, 2, 5, 7, 15):
+        reader = CommandReader()
+        found = [pair for at in range(0, len(stream), size) for pair in reader.feed(stream[at : at + size])]
+        assert found == [(1, 868_300_000), (4, 254), (0x77, 1)]
+
+
+def test_greetings() -> None:
+    data = pack_greeting(Greeting(Tuner.R820T, 29))
+    assert data == b"RTL0\x00\x00\x00\x05\x00\x00\x00\x1d"
+    assert unpack_greeting(data).gains_db[14] == 25.4
+    assert unpack_greeting(b"RTL0" + bytes([0, 0, 0, 99, 0, 0, 0, 7])) == Greeting(Tuner.UNKNOWN, 7)
+    with pytest.raises(BadInput, match="RTL0"):
+        unpack_greeting(b"RTL0")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rtl_tcp://127.0.0.1:1235", ("127.0.0.1", 1235)),
+        ("rtl_tcp://roof", ("roof", 1234)),
+        ("rtl_tcp://[::1]:7", ("::1", 7)),
+        ("rtl_tcp://[::1]", ("::1", 1234)),
+    ],
+)
+def test_addresses(text: str, expected: tuple[str, int]) -> None:
+    assert split_address(text) == expected
+
+
+@pytest.mark.parametrize("text", ["rtl_tcp://", "rtl_tcp://roof:", "rtl_tcp://roof:x", "rtl_tcp://roof:70000"])
+def test_addresses_that_are_none(text: str) -> None:
+    with pytest.raises(BadInput, match="HOST:PORT"):
+        split_address(text)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])
+def test_the_server_stays_inside_loopback(host: str) -> None:
+    with pytest.raises(BadInput, match=r"outside loopback.*--unprotected"):
+        RtlTcpServer(Recording, host)
+
+
+def test_flat_out_needs_a_limit() -> None:
+    with pytest.raises(BadInput, match="--limit-bytes"):
+        Limits(real_time=False)
