@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from spectrum.errors import BadInput, Failed
+from terminal.command import progress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,11 +54,11 @@ def save(figure: Figure, path: Path) -> None:
         raise Failed(f"cannot write the plot {path}: {error.strerror or error}") from error
 
 
-def save_all(drawings: Mapping[str, Callable[[], Figure]], folder: Path) -> list[Path]:
-    """Draw and write each named figure into `folder` as PNG; returns the paths."""
-    paths = []
-    for name, draw in drawings.items():
-        path = folder / f"{name}.png"
-        save(draw(), path)
-        paths.append(path)
-    return paths
+def redraw(drawings: Mapping[str, Callable[[int], Figure]], folder: Path, seed: int) -> None:
+    """Draw the figures of a paper, each a function of the seed, into `folder` as PNG; says each path."""
+    with progress("drawing", len(drawings)) as advance:
+        for name, draw in drawings.items():
+            path = folder / f"{name}.png"
+            save(draw(seed), path)
+            click.echo(str(path))
+            advance()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from planning.models.figures import check_suffix, figures_option, plot_option, save, save_all
+from planning.models.figures import check_suffix, figures_option, plot_option, redraw, save
 from spectrum.errors import BadInput
 from terminal.command import emit_json, json_option, progress, seed_option
 
@@ -55,7 +55,9 @@ def latency(
     airshed plan latency --figures figures/     (figures A.1 to A.4 of the thesis)
     """
     if figures is not None:
-        _redraw(figures, seed)
+        from planning.models.latency_figures import FIGURES
+
+        redraw(FIGURES, figures, seed)
         return
     if plot is not None:
         check_suffix(plot)
@@ -165,13 +167,3 @@ def _tell(question: LatencyQuestion, answer: LatencyAnswer, report: dict[str, An
             f"{band.name:<9} takes {report['service_ratio'][band.name]:.1%} of the packets; "
             f"collides with probability {answer.collision_probability[band.name]:.4g} ({question.devices} devices)"
         )
-
-
-def _redraw(folder: Path, seed: int) -> None:
-    from planning.models.latency_figures import FIGURES
-
-    with progress("drawing", len(FIGURES)) as advance:
-        for name, draw in FIGURES.items():
-            (path,) = save_all({name: lambda draw=draw: draw(seed)}, folder)  # type: ignore[misc]
-            click.echo(str(path))
-            advance()

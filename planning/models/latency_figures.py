@@ -29,7 +29,8 @@ def _question(names: tuple[str, ...], aggregated_duty_cycle: float = 1.0) -> Lat
 
 
 def _rates(question: LatencyQuestion, points: int = 200) -> Floats:
-    return np.linspace(0.002, 0.985, points) * question.capacity_per_s()
+    loads = np.concatenate([np.geomspace(1e-3, 0.3, points // 2), np.linspace(0.3, 0.985, points // 2)])
+    return loads * question.capacity_per_s()
 
 
 def figure_a1(seed: int) -> Figure:
