@@ -169,6 +169,11 @@ class MemoryDatabase:
             for name in names:
                 self._sites[site].kinds[kind].pop(name, None)
 
+    def forget(self, site: str) -> None:
+        """See ChannelStatusDatabase.forget."""
+        with self._lock:
+            self._sites.pop(site, None)
+
     def ping(self) -> None:
         """Always there."""
 

@@ -109,6 +109,9 @@ class ChannelStatusDatabase(Protocol):
     def delete(self, site: str, kind: str, names: Sequence[str]) -> None:
         """Forget records; unknown names are no error."""
 
+    def forget(self, site: str) -> None:
+        """Forget everything about a site."""
+
     def ping(self) -> None:
         """Raise DatabaseAway when the database does not answer."""
 

@@ -270,6 +270,13 @@ class RedisDatabase:
             with self._translated():
                 self._redis.hdel(key(site, "record", kind), *names)
 
+    def forget(self, site: str) -> None:
+        """See ChannelStatusDatabase.forget."""
+        with self._translated():
+            found = list(self._redis.scan_iter(match=key(site, "*"), count=1000))
+            for start in range(0, len(found), SWEEP):
+                self._redis.unlink(*found[start : start + SWEEP])
+
     def ping(self) -> None:
         """See ChannelStatusDatabase.ping."""
         with self._translated():

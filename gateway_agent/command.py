@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from terminal.command import emit_json, json_option, seed_option
-
-if TYPE_CHECKING:
-    from gateway_agent.virtual_radio import Transmission
 
 
 @click.command()
@@ -27,6 +22,7 @@ def agent(site_file: str, gateway: str | None, seconds: float | None, seed: int,
     from random import Random
 
     from gateway_agent.controller_link import ControllerLink
+    from gateway_agent.outcomes import outcome_json, outcome_line
     from gateway_agent.traffic import packets, virtual_devices
     from gateway_agent.virtual_radio import VirtualRadio
     from spectrum.site_file import one_named, read_site
@@ -43,7 +39,7 @@ def agent(site_file: str, gateway: str | None, seconds: float | None, seed: int,
             site,
             link,
             packets(devices, table.mean_gap_s, seed),
-            lambda sent: emit_json(transmission_json(sent)) if as_json else click.echo(transmission_line(sent)),
+            lambda sent: emit_json(outcome_json(sent)) if as_json else click.echo(outcome_line(sent)),
             rng=Random(seed + 1),
         )
         link.start()
@@ -51,31 +47,3 @@ def agent(site_file: str, gateway: str | None, seconds: float | None, seed: int,
             radio.run(stop, seconds)
         finally:
             link.close()
-
-
-def transmission_json(sent: Transmission) -> dict[str, Any]:
-    """A transmission as one JSON object."""
-    device = sent.packet.device
-    return {
-        "packet": sent.packet.packet_id,
-        "device": device.name,
-        "technology": device.technology,
-        "copy": sent.copy,
-        "ready_s": sent.packet.ready_s,
-        "airtime_s": device.airtime_s,
-        "copies": device.copies,
-        "subchannel_hz": sent.subchannel.center_hz,
-        "bandwidth_hz": sent.subchannel.bandwidth_hz,
-        "start_s": sent.start_s,
-        "attempt": sent.attempt,
-        "forced": sent.forced,
-        "grant_ms": sent.grant_ms,
-        "refused": sent.refused,
-    }
-
-
-def transmission_line(sent: Transmission) -> str:
-    """A transmission as one line for people."""
-    how = f"refused ({sent.refused}), at random" if not sent.attempt else f"attempt {sent.attempt}"
-    forced = ", forced" if sent.forced and sent.attempt else ""
-    return f"{sent.packet.device.name} {sent.packet.device.technology} {sent.subchannel.name} {how}{forced}"

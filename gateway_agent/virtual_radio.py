@@ -50,6 +50,14 @@ class Transmission:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A packet that was not sent: the duty cycle forbids it."""
+
+    packet: Packet
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     packet: Packet
     asked_s: float
@@ -68,7 +76,7 @@ class VirtualRadio:
         site: Site,
         link: ControllerLink,
         packets: Iterator[Packet],
-        emit: Callable[[Transmission], None],
+        emit: Callable[[Transmission | Dropped], None],
         *,
         rng: Random,
         clock: Callable[[], float] = time.time,
@@ -138,7 +146,8 @@ class VirtualRadio:
         leases = list(heard.answer.leases)
         grant_ms = (heard.heard_s - heard.asked_s) * 1e3
         if heard.answer.refusal.reason == wire.Refusal.DUTY_CYCLE:
-            return  # a device may not send at all then; it drops the packet
+            self._emit(Dropped(heard.packet, heard.answer.refusal.message))
+            return
         for copy, lease in enumerate(leases):
             where = Subchannel(float(lease.subchannel_hz), float(lease.bandwidth_hz))
             start_s = lease.start_us / 1e6

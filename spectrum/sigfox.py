@@ -37,10 +37,10 @@ def micro_channel(index: int) -> Subchannel:
     return Subchannel(SIGFOX_UPLINK.low_hz + (index + 0.5) * MICRO_CHANNEL_HZ, MICRO_CHANNEL_HZ)
 
 
-def micro_channel_groups(count: int) -> tuple[Subchannel, ...]:
-    """The uplink band cut into `count` equal groups of micro-channels, lowest first."""
+def micro_channel_groups(count: int, center_hz: float = SIGFOX_UPLINK.center_hz) -> tuple[Subchannel, ...]:
+    """The uplink band cut into `count` equal groups of micro-channels, lowest first, around `center_hz`."""
     total = round(SIGFOX_UPLINK.bandwidth_hz / MICRO_CHANNEL_HZ)
     if count < 1 or total % count:
         raise BadInput(f"the number of groups must divide {total} micro-channels, got {count}")
     width_hz = SIGFOX_UPLINK.bandwidth_hz / count
-    return tuple(Subchannel(SIGFOX_UPLINK.low_hz + (i + 0.5) * width_hz, width_hz) for i in range(count))
+    return tuple(Subchannel(center_hz + (i + 0.5 - count / 2) * width_hz, width_hz) for i in range(count))

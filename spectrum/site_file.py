@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from spectrum.errors import BadInput
-from spectrum.eu868 import LORAWAN_DEFAULT_CHANNELS, LORAWAN_EXTRA_CHANNELS, Subchannel
+from spectrum.eu868 import LORAWAN_DEFAULT_CHANNELS, LORAWAN_EXTRA_CHANNELS, SIGFOX_UPLINK, Subchannel
 from spectrum.sigfox import micro_channel_groups
 
 Positive = Annotated[float, Meta(gt=0)]
@@ -47,12 +47,17 @@ class DatabaseTable(_Table, frozen=True):
 
 
 class SpectrumTable(_Table, frozen=True):
-    """`[spectrum]`: the subchannels that are allocated: LoRa centres (125 kHz each), and SigFox's band in groups."""
+    """`[spectrum]`: the subchannels that are allocated: LoRa centres (125 kHz each), and SigFox's band in groups.
+
+    sigfox_center_hz: 868.130 MHz in RC1; elsewhere only for trials on recordings of other bands. banned_hz: centres
+    that are never given.
+    """
 
     lora_center_hz: tuple[float, ...] = tuple(
         channel.center_hz for channel in (*LORAWAN_EXTRA_CHANNELS, *LORAWAN_DEFAULT_CHANNELS)
     )
     sigfox_groups: Annotated[int, Meta(ge=0)] = 12
+    sigfox_center_hz: Positive = SIGFOX_UPLINK.center_hz
     banned_hz: tuple[float, ...] = ()
 
     @property
@@ -65,7 +70,7 @@ class SpectrumTable(_Table, frozen=True):
     @property
     def sigfox(self) -> tuple[Subchannel, ...]:
         """Groups of micro-channels a SigFox device may be given, those banned left out."""
-        groups = micro_channel_groups(self.sigfox_groups) if self.sigfox_groups else ()
+        groups = micro_channel_groups(self.sigfox_groups, self.sigfox_center_hz) if self.sigfox_groups else ()
         return tuple(group for group in groups if group.center_hz not in self.banned_hz)
 
 

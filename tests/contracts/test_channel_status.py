@@ -165,6 +165,19 @@ def test_records_by_kind(database: ChannelStatusDatabase) -> None:
     assert database.get("s", "policy") == {}
 
 
+def test_a_site_is_forgotten_and_its_neighbour_is_not(database: ChannelStatusDatabase) -> None:
+    for site in ("s", "t"):
+        one(database, site, order("1", (A, 0, 1)), NOW)
+        database.publish(site, [report("x", 1.0)])
+        database.put(site, "session", {"a": b"1"})
+    database.forget("s")
+    assert database.leases("s", NOW) == ()
+    assert database.reports("s") == ()
+    assert database.get("s", "session") == {}
+    assert database.read("s", "events") == ()
+    assert [lease.lease_id for lease in database.leases("t", NOW)] == ["1"]
+
+
 def test_sites_do_not_see_each_other(database: ChannelStatusDatabase) -> None:
     one(database, "s", order("1", (A, 0, 1)), NOW)
     assert not one(database, "t", order("1", (A, 0, 1)), NOW).lease.forced

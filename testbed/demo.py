@@ -1,0 +1,148 @@
+"""The whole loop on one machine: database, sensor, controller and agent as processes, watched from here."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from channel_status import records
+from channel_status.embedded import private_server
+from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
+from channel_status.redis_door import connect
+from sensing.opening import Wanted, open_source
+from spectrum.errors import Failed
+from spectrum.report import ChannelReport
+from spectrum.site_file import Site, parse_site
+from testbed.demo_site import NAME, DemoPlan, free_port, lay_out, site_toml, source_of
+from testbed.demo_summary import summary
+from testbed.supervisor import Supervisor
+
+# Every part imports its libraries and compiles or loads its kernels first; a loaded machine takes its time.
+START_TIMEOUT_S: Final = 90.0
+MEAN_GAP_S: Final = 6.0
+
+# After the last packet was ready, its slot and its copies may still lie ahead.
+TAIL_TIMEOUT_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the command line asks for; see `airshed demo --help`."""
+
+    recording: str | None = None
+    center_hz: float | None = None
+    rate_hz: float | None = None
+    devices: int = 50
+    seconds: float = 20.0
+    attempts: int = 5
+    seed: int = 1
+    loop: bool = False
+
+
+@dataclass(slots=True)
+class View:
+    """What the watcher shows: the newest reports, the last outcomes, and how far it is."""
+
+    elapsed_s: float
+    options: DemoOptions
+    reports: tuple[ChannelReport, ...]
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+
+
+def plan_demo(options: DemoOptions) -> DemoPlan:
+    """Open the source once to learn its tuning, and lay the site over it; BadInput for a wrong recording."""
+    place = source_of(options.recording)
+    with open_source(Wanted(place, options.center_hz, options.rate_hz)) as source:
+        tuning = source.tuning
+        next(iter(source.blocks()), None)  # a truncated or empty file is told here, in one line
+    lora, sigfox_hz = lay_out(tuning.center_hz, tuning.rate_hz)
+    return DemoPlan(
+        place, tuning.center_hz, tuning.rate_hz, lora, sigfox_hz,
+        options.loop, options.devices, options.attempts, MEAN_GAP_S, free_port(),
+    )  # fmt: skip
+
+
+def run_demo(options: DemoOptions, stop: threading.Event, show: Callable[[View], None]) -> dict[str, Any]:
+    """Run the loop for `options.seconds` (or until `stop`) and return the summary. Nothing is left behind."""
+    plan = plan_demo(options)
+    text = site_toml(plan)
+    site = parse_site(text, "the demo's site")
+    outcomes: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="airshed-demo-")))
+        site_file = folder / "demo.toml"
+        site_file.write_text(text)
+        url = os.environ.get("REDIS_URL") or stack.enter_context(private_server())
+        database = connect(url)
+        stack.callback(database.close)
+        database.ping()
+        database.forget(NAME)
+        stack.callback(_forget, database)
+        parts = stack.enter_context(Supervisor(folder, {"REDIS_URL": url}))
+        parts.start("controller", ["controller", str(site_file)])
+        parts.start("sensor", ["sense", "--site", str(site_file), "--seed", str(options.seed)])
+        _wait_for_sensing(parts, database, stop)
+        agent = ["agent", str(site_file), "--seconds", str(options.seconds), "--seed", str(options.seed), "--json"]
+        parts.start("agent", agent, lambda line: outcomes.append(json.loads(line)))
+        _watch(parts, database, options, outcomes, stop, show)
+        parts.stop()
+        return _summary(options, site, database, outcomes)
+
+
+def _wait_for_sensing(parts: Supervisor, database: ChannelStatusDatabase, stop: threading.Event) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not database.reports(NAME) and not stop.wait(0.05):
+        parts.check()
+        if parts.ended("sensor"):
+            return  # a recording of a few milliseconds is over before we looked
+        if time.monotonic() > deadline:
+            raise Failed(f"nothing was sensed within {START_TIMEOUT_S:g} s: {parts.last_line('sensor')}")
+
+
+def _watch(
+    parts: Supervisor,
+    database: ChannelStatusDatabase,
+    options: DemoOptions,
+    outcomes: list[dict[str, Any]],
+    stop: threading.Event,
+    show: Callable[[View], None],
+) -> None:
+    """Show the state four times a second until the agent has sent its last packet."""
+    started_s = time.monotonic()
+    while not parts.ended("agent") and not stop.wait(0.25):
+        parts.check()
+        elapsed_s = time.monotonic() - started_s
+        show(View(elapsed_s, options, database.reports(NAME), list(outcomes)))
+        if elapsed_s > options.seconds + TAIL_TIMEOUT_S:
+            raise Failed(f"the agent did not end by itself: {parts.last_line('agent')}")
+    parts.check()
+
+
+def _summary(
+    options: DemoOptions, site: Site, database: ChannelStatusDatabase, outcomes: list[dict[str, Any]]
+) -> dict[str, Any]:
+    health = database.get(NAME, "sensor").get("sensor-1")
+    tally = records.decode(health) if health else {"intervals": 0, "records": 0}
+    reports = database.reports(NAME)
+    occupied = [report.subchannel for report in reports if report.occupancy > 0.5]
+    subchannels = {"lora": site.spectrum.lora, "sigfox": site.spectrum.sigfox}
+    found = summary(outcomes, subchannels, occupied, options.attempts, options.seed)
+    flags = sorted({flag for report in reports for flag in report.flags})
+    source = options.recording or "synthetic"
+    return {
+        "source": Path(source).name, "devices": options.devices, "seconds": options.seconds, "seed": options.seed,
+        "intervals": tally["intervals"], "records": tally["records"], **found, "flags": flags,
+    }  # fmt: skip
+
+
+def _forget(database: ChannelStatusDatabase) -> None:
+    with suppress(DatabaseAway):  # it was ours and has gone, or it died: nothing of the demo is left in it either way
+        database.forget(NAME)

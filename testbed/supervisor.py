@@ -1,0 +1,100 @@
+"""Child processes that end with their parent: started quietly, stopped together within two seconds."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from spectrum.errors import Failed
+
+# SIGTERM first; whoever has not ended after this is killed. Together with the rest it stays under two seconds.
+GRACE_S: Final = 1.2
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Supervisor:
+    """Runs `airshed` subcommands as processes of their own; leaving the `with` block ends them all."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = {**os.environ, **environment}
+        self._children: dict[str, subprocess.Popen[str]] = {}
+        self._readers: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, name: str, arguments: Sequence[str], on_line: Callable[[str], None] | None = None) -> None:
+        """Start `airshed ARGUMENTS`; its log goes to a file, its output line by line to `on_line`."""
+        with open(self._folder / f"{name}.log", "w") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "airshed", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if on_line else log,
+                stderr=log,
+                text=True,
+                env=self._environment,
+                preexec_fn=_die_with_parent,
+                start_new_session=True,
+            )
+        self._children[name] = child
+        if on_line is not None:
+            reader = threading.Thread(target=_read_lines, args=(child, on_line), daemon=True)
+            reader.start()
+            self._readers.append(reader)
+
+    def ended(self, name: str) -> bool:
+        """Whether a child has ended by itself."""
+        return self._children[name].poll() is not None
+
+    def check(self) -> None:
+        """Failed, with the last line of its log, when a child has ended with an error."""
+        for name, child in self._children.items():
+            if child.poll():
+                raise Failed(f"the {name} ended with status {child.returncode}: {self.last_line(name)}")
+
+    def last_line(self, name: str) -> str:
+        """The last line a child has logged."""
+        lines = [line for line in (self._folder / f"{name}.log").read_text().splitlines() if line.strip()]
+        return lines[-1].removeprefix("airshed: ") if lines else "it said nothing"
+
+    def stop(self) -> None:
+        """SIGTERM to all, SIGKILL to those still there after GRACE_S; returns when all have gone and all is read."""
+        running = [child for child in self._children.values() if child.poll() is None]
+        for child in running:
+            child.terminate()
+        deadline = time.monotonic() + GRACE_S
+        for child in running:
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        for reader in self._readers:
+            reader.join(1.0)
+
+
+def _read_lines(child: subprocess.Popen[str], on_line: Callable[[str], None]) -> None:
+    assert child.stdout is not None
+    with child.stdout as lines:
+        for line in lines:
+            on_line(line)
