@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
 from sensing.detector import Design
+from sensing.live import Health
 from sensing.opening import Wanted, open_source
 from sensing.pacing import PacedSource
 from sensing.raster import band_raster, captured
@@ -58,9 +60,15 @@ def run_sensor(
 
     The database may be away: reports of that time are lost and counted, and sensing goes on.
     """
-    wanted = Wanted(table.source, table.center_hz, table.rate_hz, table.gain_db, table.loop, seed)
     tally = Tally()
-    with open_source(wanted) as opened:
+
+    def keep_health(health: Health) -> None:
+        log.warning("sensor %s is %s %s", table.name, health.state, health.reason)
+        tally.state = health.state
+        _keep(site, table, database, tally)
+
+    wanted = Wanted(table.source, table.center_hz, table.rate_hz, table.gain_db, table.loop, seed, keep_health)
+    with open_source(wanted) as opened, _closed_at(stop, opened):
         source: IqSource = opened
         if not table.source.startswith(LIVE_KINDS):
             source = PacedSource(opened, clock, stop.wait)
@@ -79,6 +87,26 @@ def run_sensor(
     tally.state = "stopped"
     _keep(site, table, database, tally)
     return tally
+
+
+@contextmanager
+def _closed_at(stop: threading.Event, source: IqSource) -> Iterator[None]:
+    """Close `source` when `stop` is set: a receiver that is stale hands out no blocks between which to look."""
+    done = threading.Event()
+
+    def wait() -> None:
+        while not stop.wait(0.2):
+            if done.is_set():
+                return
+        source.close()
+
+    thread = threading.Thread(target=wait, name="closer", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _publish(

@@ -229,6 +229,9 @@ class Patience:
     give_up_s: float = 300.0
 
 
+DEFAULT_PATIENCE = Patience()
+
+
 class LiveSource(SourceContext):
     """A receiver as a source of IQ, with a watchdog.
 
@@ -248,7 +251,7 @@ class LiveSource(SourceContext):
     ) -> None:
         self._name = name
         self._connect = connect
-        self._patience = patience or Patience()
+        self._patience = patience or DEFAULT_PATIENCE
         self._log = HealthLog(on_health)
         self._closing = threading.Event()
         self._receiver = connect()

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sensing.source import IqSource
 from spectrum.errors import BadInput
 
+if TYPE_CHECKING:
+    from sensing.live import OnHealth
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to open and how to set it; None where the source itself knows (a file's name tells rate and centre)."""
+    """What to open and how to set it; None where the source itself knows (a file's name tells rate and centre).
+
+    on_health: told by a live source when it goes stale, runs again or gives up.
+    """
 
     place: str
     center_hz: float | None = None
@@ -20,6 +26,7 @@ class Wanted:
     gain_db: float | None = None
     loop: bool = False
     seed: int = 1
+    on_health: OnHealth | None = None
 
 
 def _synthetic(wanted: Wanted) -> IqSource:
@@ -29,9 +36,40 @@ def _synthetic(wanted: Wanted) -> IqSource:
     return SyntheticSource(busy_band(wanted.center_hz or 868.0125e6, wanted.rate_hz or 2.4e6, wanted.seed))
 
 
+def _rtlsdr(wanted: Wanted) -> IqSource:
+    from sensing.rtl2832 import DEFAULT_GAIN_DB
+    from sensing.rtlsdr_source import DongleSettings, RtlSdrSource
+
+    device = wanted.place.removeprefix("rtlsdr").removeprefix(":") or "0"
+    settings = DongleSettings(
+        device=int(device) if device.isdigit() and len(device) <= 2 else device,  # serials are longer
+        center_hz=wanted.center_hz or 868.0125e6,
+        rate_hz=wanted.rate_hz or 2.4e6,
+        gain_db=DEFAULT_GAIN_DB if wanted.gain_db is None else wanted.gain_db,
+    )
+    return RtlSdrSource(settings, on_health=wanted.on_health)
+
+
+def _rtl_tcp(wanted: Wanted) -> IqSource:
+    from sensing.rtl2832 import DEFAULT_GAIN_DB
+    from sensing.rtl_tcp_source import RtlTcpSettings, RtlTcpSource, split_address
+
+    host, port = split_address(wanted.place)
+    settings = RtlTcpSettings(
+        host,
+        port,
+        center_hz=wanted.center_hz or 868.0125e6,
+        rate_hz=wanted.rate_hz or 2.4e6,
+        gain_db=DEFAULT_GAIN_DB if wanted.gain_db is None else wanted.gain_db,
+    )
+    return RtlTcpSource(settings, on_health=wanted.on_health)
+
+
 # How a source is named: the words before the first colon, and who opens it.
 OPENERS: Final[dict[str, Callable[[Wanted], IqSource]]] = {
     "synthetic": _synthetic,
+    "rtlsdr": _rtlsdr,
+    "rtl_tcp": _rtl_tcp,
 }
 
 
