@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planning.models.figures import check_suffix, figures_option, plot_option
+from planning.models.figures import check_suffix, figures_option, plot_option, redraw, save
 from spectrum.errors import BadInput
 from terminal.command import emit_json, json_option, progress, seed_option
 
@@ -110,7 +110,9 @@ def pool(
     import numpy as np
 
     if figures is not None:
-        _redraw(figures, seed)
+        from planning.models.pool_figures import PAPER_FIGURES
+
+        redraw(PAPER_FIGURES, figures, seed)
         return
     if plot is not None:
         check_suffix(plot)
@@ -121,7 +123,6 @@ def pool(
     rng = np.random.default_rng(seed)
     beside = _simulated(answer, simulate, scheduler, rng, quiet=as_json) if simulate else None
     if plot is not None:
-        from planning.models.figures import save
         from planning.models.pool_figures import answer_figure
 
         save(answer_figure(answer, beside), plot)
@@ -223,14 +224,6 @@ def _simulated_json(beside: SimulatedPool | None, scheduler: str) -> dict[str, A
             "scheduler": scheduler,
         }
     }
-
-
-def _redraw(folder: Path, seed: int) -> None:
-    from planning.models.figures import save_all
-    from planning.models.pool_figures import paper_figures
-
-    for path in save_all(paper_figures(seed), folder):
-        click.echo(path)
 
 
 def _print(answer: PoolAnswer, beside: SimulatedPool | None) -> None:

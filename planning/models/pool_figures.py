@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -48,11 +48,6 @@ def answer_figure(answer: PoolAnswer, beside: SimulatedPool | None) -> Figure:
         axes[1].set_title(places.assumption, fontsize="small")
         axes[1].legend()
     return figure
-
-
-def paper_figures(seed: int) -> Mapping[str, Callable[[], Figure]]:
-    """Figures 3 to 5 by name, drawn when called."""
-    return {"figure_3": lambda: figure_3(seed), "figure_4": lambda: figure_4(seed), "figure_5": figure_5}
 
 
 def figure_3(seed: int) -> Figure:
@@ -101,7 +96,7 @@ def figure_4(seed: int) -> Figure:
     return figure
 
 
-def figure_5() -> Figure:
+def figure_5(_seed: int) -> Figure:
     """Share of 5 MHz at 64-QAM against the size of a report; real transport blocks beside the letter's assumption."""
     figure, (axis,) = panels(1)
     for devices in (10_000, 20_000, 30_000):
@@ -149,3 +144,11 @@ def _share_axis(axis: Axes, across: str, title: str) -> None:
     axis.set_title(title)
     axis.set_ylim(bottom=0)
     axis.legend()
+
+
+# name: drawing, of the seed
+PAPER_FIGURES: Final[dict[str, Callable[[int], Figure]]] = {
+    "figure_3": figure_3,
+    "figure_4": figure_4,
+    "figure_5": figure_5,
+}

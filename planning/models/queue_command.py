@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from planning.models.figures import check_suffix, figures_option, plot_option
+from planning.models.figures import check_suffix, figures_option, plot_option, redraw, save
 from planning.models.number_list import NumberList
 from spectrum.errors import BadInput
 from terminal.command import emit_json, json_option, seed_option
@@ -113,7 +113,9 @@ def queue(
     import numpy as np
 
     if figures is not None:
-        _redraw(figures, seed)
+        from planning.models.queue_figures import PAPER_FIGURES
+
+        redraw(PAPER_FIGURES, figures, seed)
         return
     if plot is not None:
         check_suffix(plot)
@@ -122,7 +124,6 @@ def queue(
     answer = question.answer(rng)
     beside = question.simulated(simulate, rng) if simulate else None
     if plot is not None:
-        from planning.models.figures import save
         from planning.models.queue_figures import blocking_by_service_time
 
         save(blocking_by_service_time(question, rng), plot)
@@ -186,14 +187,6 @@ def _gaps(gaps_s: tuple[float, ...] | None, probabilities: tuple[float, ...] | N
     return DegenerateArrivals(
         gaps_s, probabilities if probabilities is not None else (1.0 / len(gaps_s),) * len(gaps_s)
     )
-
-
-def _redraw(folder: Path, seed: int) -> None:
-    from planning.models.figures import save_all
-    from planning.models.queue_figures import paper_figures
-
-    for path in save_all(paper_figures(seed), folder):
-        click.echo(path)
 
 
 def _print(answer: QueueAnswer, beside: QueueAnswer | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,17 +53,7 @@ def blocking_by_service_time(question: Question, rng: np.random.Generator) -> Fi
     return figure
 
 
-def paper_figures(seed: int) -> Mapping[str, Callable[[], Figure]]:
-    """Figures D.2 to D.5 by name, drawn when called."""
-    return {
-        "figure_d2": figure_d2,
-        "figure_d3": figure_d3,
-        "figure_d4": lambda: figure_d4(seed),
-        "figure_d5": lambda: figure_d5(seed),
-    }
-
-
-def figure_d2() -> Figure:
+def figure_d2(_seed: int) -> Figure:
     """D.2a: M/D/n/n against the offered load, n = 1 and 2, without outage and with half the arrivals lost."""
     figure, axes = panels(2)
     loads = np.linspace(0.0, 5.0, 101)[1:]
@@ -80,7 +70,7 @@ def figure_d2() -> Figure:
     return figure
 
 
-def figure_d3() -> Figure:
+def figure_d3(_seed: int) -> Figure:
     """D.3: states and efficiencies of M/D/1/1, and the counts A_x of the arrivals of table D.1."""
     figure, (states, counts) = panels(2)
     loads = np.linspace(0.0, 5.0, 101)[1:]
@@ -202,3 +192,12 @@ def _mixed(mean_s: float) -> Service:
 def _padded_counts(time_s: float, outage: float, length: int = 11) -> Any:
     counts = degenerate_counts(TABLE_D1_ARRIVALS, _single(time_s), outage=outage)
     return np.pad(counts, (0, length - len(counts)))
+
+
+# name: drawing, of the seed
+PAPER_FIGURES: Final[dict[str, Callable[[int], Figure]]] = {
+    "figure_d2": figure_d2,
+    "figure_d3": figure_d3,
+    "figure_d4": figure_d4,
+    "figure_d5": figure_d5,
+}

@@ -110,7 +110,7 @@ def test_plots_are_written(plan_json: Json, tmp_path: Path) -> None:
         "--plot", str(tmp_path / "air.svg"),
     )  # fmt: skip
     assert min(path.stat().st_size for path in tmp_path.iterdir()) > 5000
-    assert len(figure_5().axes[0].lines) == 6
+    assert len(figure_5(1).axes[0].lines) == 6
 
 
 @pytest.mark.parametrize(
