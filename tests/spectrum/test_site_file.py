@@ -35,6 +35,14 @@ def test_the_example_is_a_whole_site() -> None:
             "a.toml: Invalid enum value 'many' in `controller.attempts`",
         ),
         ('[site]\nname = "a"\n[[sensor]]\nname = "s"\n[[sensor]]\nname = "s"', r"name of its own, \['s'\]"),
+        (
+            '[site]\nname = "a"\n[[traffic]]\nname = "t"\ndevices = 1\nperiod_s = 1\nspreading_factors = [6]',
+            "Expected `int` >= 7",
+        ),
+        (
+            '[site]\nname = "a"\n[[traffic]]\nname = "t"\nperiod_s = 1',
+            "missing required field `devices` in `traffic[0]`",
+        ),
         ("[[", "a.toml: not a TOML file"),
         ("", "a.toml: Object missing required field `site`"),
     ],
