@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "status": ("controller.command:status", "the channel map of a running site"),
     "allocate": ("controller.command:allocate", "ask for a subchannel, as an application would"),
     "explain": ("controller.command:explain", "why a device got its subchannel"),
+    "testbed": ("testbed.command:testbed", "what stands in for hardware: an rtl_tcp server, a virtual dongle"),
     "simulate": ("planning.simulate.command:simulate", "LoRa and SigFox access, with and without allocation"),
     "plan": ("planning.models.command:plan", "how much a site can carry: latency, capture, collisions, queue, pool"),
     "group": ("planning.grouping.command:group", "periodic devices on the fewest shared lines"),

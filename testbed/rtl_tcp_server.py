@@ -18,6 +18,7 @@ from typing import Final, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from sensing.opening import Wanted, open_source
 from sensing.rtl2832 import R820T_GAINS_DB, real_rate_hz
 from sensing.rtl_tcp import START_CENTER_HZ, START_RATE_HZ, Code, CommandReader, Greeting, Tuner, pack_greeting
 from sensing.source import IqSource, Tuning, u8_of
@@ -37,11 +38,39 @@ GOODBYE_S: Final = 5.0
 class Air(Protocol):
     """What the server plays: opened anew for every client, and at every change of rate or centre if it `retunes`."""
 
-    retunes: bool
+    @property
+    def retunes(self) -> bool:
+        """Whether it follows a client's rate and centre."""
+        ...
 
     def __call__(self, tuning: Tuning) -> IqSource:
         """A source for a client that asked for `tuning`; a recording has a rate and a centre of its own."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedAir:
+    """What `airshed sense` could open, played: a recording, or `synthetic` at whatever rate and centre is asked for."""
+
+    place: str
+    rate_hz: float | None = None
+    center_hz: float | None = None
+    seed: int = 1
+
+    @property
+    def retunes(self) -> bool:
+        """Whether a client's rate and centre are obeyed."""
+        return self.place == "synthetic"
+
+    def __call__(self, tuning: Tuning) -> IqSource:
+        """Open it for a client that asked for `tuning`."""
+        if self.retunes:
+            return open_source(Wanted(self.place, tuning.center_hz, tuning.rate_hz, seed=self.seed))
+        return open_source(Wanted(self.place, self.center_hz, self.rate_hz))
+
+    def check(self) -> None:
+        """BadInput now, rather than at the first client, when it cannot be opened."""
+        self(Tuning(START_CENTER_HZ, START_RATE_HZ)).close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +96,15 @@ class Played:
     sent_bytes: int
     dropped_bytes: int
     tuning: Tuning
+
+
+def split_listen(text: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT or [IPV6]:PORT; port 0 is any free one."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise BadInput(f"expected --listen HOST:PORT with a port of 0 to 65535, got {text!r}")
+    return host, int(port)
 
 
 def check_listen(host: str, *, unprotected: bool) -> None:
@@ -136,6 +174,26 @@ class RtlTcpServer:
         self._listener.close()
         if self._session is not None:
             self._session.end()
+
+
+@contextlib.contextmanager
+def closed_at(stop: threading.Event, server: RtlTcpServer) -> Iterator[None]:
+    """Close `server` when `stop` is set, and at the end of the block."""
+    done = threading.Event()
+
+    def wait() -> None:
+        while not stop.wait(0.1):
+            if done.is_set():
+                break
+        server.close()
+
+    thread = threading.Thread(target=wait, name="closer", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 class _Session:

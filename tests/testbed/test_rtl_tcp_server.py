@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,11 +15,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from airshed import airshed as airshed_group
 from sensing.live import Health, Patience
 from sensing.rtl_tcp import CommandReader, Greeting, Tuner, pack_greeting, unpack_greeting
 from sensing.rtl_tcp_source import RtlTcpSettings, RtlTcpSource, split_address
 from sensing.source import IqBlock, SourceContext, Tuning
 from spectrum.errors import BadInput, Failed
+from terminal.command import run
 from testbed import rtl_tcp_server
 from testbed.rtl_tcp_server import Limits, Played, RtlTcpServer
 
@@ -27,12 +32,9 @@ EAGER = {"settle_s": 0.0, "rate_hz": 1.2e6}
 
 
 class Recording(SourceContext):
-    """SAMPLES as a source at 1.2 MS/s, which no client can retune."""
+    """SAMPLES as a source at 1.2 MS/s, whatever a client asks for."""
 
-    retunes = False
-
-    def __init__(self, tuning: Tuning) -> None:
-        self.tuning = Tuning(868.3e6, 1.2e6)
+    tuning = Tuning(868.3e6, 1.2e6)
 
     @property
     def name(self) -> str:
@@ -43,10 +45,19 @@ class Recording(SourceContext):
             yield IqBlock(SAMPLES[start : start + (1 << 17)], start // 2, 0.0)
 
 
+class Air:
+    """Plays a Recording to everybody."""
+
+    retunes = False
+
+    def __call__(self, tuning: Tuning) -> Recording:
+        return Recording()
+
+
 @contextmanager
 def serving(limits: Limits | None = None, clients: int | None = 1, **options) -> Iterator[tuple[RtlTcpServer, list]]:
     """A server in a thread of its own, and the accounts of the connections it has ended."""
-    server = RtlTcpServer(Recording, limits=limits, **options)
+    server = RtlTcpServer(Air(), limits=limits, **options)
     played: list[Played] = []
     thread = threading.Thread(target=lambda: played.extend(server.serve(clients)))
     thread.start()
@@ -197,9 +208,64 @@ def test_addresses_that_are_none(text: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])
 def test_the_server_stays_inside_loopback(host: str) -> None:
     with pytest.raises(BadInput, match=r"outside loopback.*--unprotected"):
-        RtlTcpServer(Recording, host)
+        RtlTcpServer(Air(), host)
 
 
 def test_flat_out_needs_a_limit() -> None:
     with pytest.raises(BadInput, match="--limit-bytes"):
         Limits(real_time=False)
+
+
+def airshed(*arguments: str, **options) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "airshed", *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def test_the_command_plays_a_scene_that_follows_the_client() -> None:
+    process = airshed(
+        *[
+            "testbed",
+            "rtl-tcp",
+            "--synthetic",
+            "--listen",
+            "127.0.0.1:0",
+            "--clients",
+            "1",
+            "--pace",
+            "flat",
+            "--limit-bytes",
+            "2000000",
+            "--json",
+        ]
+    )
+    assert process.stderr is not None
+    port = int(process.stderr.readline().rsplit(":", 1)[1])
+    with RtlTcpSource(RtlTcpSettings(port=port, center_hz=868.3e6, rate_hz=1.2e6, settle_s=0.0)) as source:
+        block = next(source.blocks())
+        assert 1.0 < np.std(block.samples.astype(float)) < 60.0
+        source.close()
+        out, _ = process.communicate(timeout=30)
+    account = json.loads(out)
+    assert account["tuning"]["center_hz"] == 868.3e6
+    assert account["tuning"]["rate_hz"] == 1.2e6
+    assert account["sent_bytes"] <= 2_000_000
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "expected a FILE or --synthetic, got neither"),
+        (("--synthetic", "x.cu8"), "got both"),
+        (("--synthetic", "--pace", "flat"), "--limit-bytes"),
+        (("--synthetic", "--listen", "localhost"), "HOST:PORT"),
+        (("--synthetic", "--listen", "0.0.0.0:0"), "--unprotected"),
+        (("nowhere_868M_1000k.cu8",), "nowhere"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], message: str, capsys) -> None:
+    assert run(airshed_group, ["testbed", "rtl-tcp", *arguments]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    assert message in complaint

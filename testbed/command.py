@@ -1,0 +1,24 @@
+"""`airshed testbed`: what stands in for hardware."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from terminal.command import LazyGroup
+
+COMMANDS: Final = {
+    "rtl-tcp": ("testbed.rtl_tcp_command:rtl_tcp", "an rtl_tcp server that plays a recording or a synthetic scene"),
+    "dongle": ("testbed.dongle_command:dongle", "a virtual RTL-SDR dongle for programs that use librtlsdr"),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
+def testbed() -> None:
+    """What stands in for hardware: an rtl_tcp server and a dongle, both made of recordings.
+
+    \b
+    airshed testbed rtl-tcp --synthetic --seconds 60
+    airshed sense rtl_tcp://127.0.0.1:1234 --seconds 5
+    """

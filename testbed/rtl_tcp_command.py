@@ -1,0 +1,72 @@
+"""`airshed testbed rtl-tcp`."""
+
+from __future__ import annotations
+
+import click
+
+from terminal.command import emit_json, json_option, seed_option
+
+
+@click.command("rtl-tcp")
+@click.argument("file", required=False)
+@click.option("--synthetic", is_flag=True, help="Play a synthetic busy band, at the rate and centre the client sets.")
+@click.option("--listen", default="127.0.0.1:1234", show_default=True, help="HOST:PORT; port 0 takes a free one.")
+@click.option("--rate", "rate_hz", type=float, help="Samples a second of FILE, where its name does not say.")
+@click.option("--center", "center_hz", type=float, help="Centre of FILE in Hz, where its name does not say.")
+@click.option("--loop/--no-loop", default=True, show_default=True, help="Start FILE over at its end.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End each connection after so long.")
+@click.option("--limit-bytes", type=click.IntRange(min=2), help="End each connection after so many bytes.")
+@click.option("--pace", type=click.Choice(["real", "flat"]), default="real", show_default=True,
+              help="At the pace of the samples, or as fast as the client reads (needs --limit-bytes).")  # fmt: skip
+@click.option("--clients", type=click.IntRange(min=1), help="Leave after so many connections.")
+@click.option("--unprotected", is_flag=True,
+              help="Allow an address outside loopback: rtl_tcp has no authentication and no encryption.")  # fmt: skip
+@seed_option
+@json_option
+def rtl_tcp(
+    file: str | None,
+    synthetic: bool,
+    listen: str,
+    rate_hz: float | None,
+    center_hz: float | None,
+    loop: bool,
+    seconds: float | None,
+    limit_bytes: int | None,
+    pace: str,
+    clients: int | None,
+    unprotected: bool,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Play FILE, or a synthetic scene, to any rtl_tcp client, as rtl_tcp would play a dongle.
+
+    FILE is a recording in any format that `airshed sense` reads. One client is served at a time. A recording cannot be
+    retuned: it plays at its own rate, and a client that asks for another is told so on stderr.
+
+    \b
+    airshed testbed rtl-tcp shared/recordings/wmbus_c_868.625M_2400k.cu8
+    rtl_433 -d rtl_tcp:127.0.0.1:1234 -f 868.625M -s 2400k
+    """
+    from dataclasses import asdict
+
+    from spectrum.errors import BadInput
+    from terminal.signals import stopped_by_signals
+    from testbed.rtl_tcp_server import Limits, RtlTcpServer, closed_at, split_listen
+    from testbed.rtl_tcp_server import OpenedAir as Air
+
+    if synthetic == (file is not None):
+        raise BadInput("expected a FILE or --synthetic, " + ("got both" if synthetic else "got neither"))
+    host, port = split_listen(listen)
+    air = Air(file or "synthetic", rate_hz, center_hz, seed)
+    air.check()
+    limits = Limits(limit_bytes, seconds, real_time=pace == "real")
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    server = RtlTcpServer(air, host, port, limits=limits, loop=loop, unprotected=unprotected, tell=tell)
+    with stopped_by_signals() as stop, closed_at(stop, server):
+        tell("listening on {}:{}".format(*server.address))
+        for played in server.serve(clients):
+            if as_json:
+                emit_json(asdict(played))
