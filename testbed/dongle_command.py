@@ -33,8 +33,7 @@ def dongle(file: Path, folder: Path, settings: tuple[str, ...]) -> None:
     if wrong := [setting for setting, (_, equals, _) in zip(settings, pairs, strict=True) if not equals]:
         raise BadInput(f"expected KEY=VALUE after --set, got {wrong[0]!r}")
     folder.mkdir(parents=True, exist_ok=True)
-    path = write_settings(
-        folder.absolute() / "dongle.conf", **{"file": file.absolute(), **{key: value for key, _, value in pairs}}
-    )
+    chosen: dict[str, str | int | Path] = {"file": file.absolute(), **{key: value for key, _, value in pairs}}
+    path = write_settings(folder.absolute() / "dongle.conf", **chosen)
     for name, value in environment(build(folder.absolute()), path).items():
         click.echo(f"export {name}={shlex.quote(value)}")
