@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -54,11 +55,20 @@ def save(figure: Figure, path: Path) -> None:
         raise Failed(f"cannot write the plot {path}: {error.strerror or error}") from error
 
 
+def save_all(drawings: Mapping[str, Callable[[], Figure]], folder: Path) -> list[Path]:
+    """Draw and write each named figure into `folder` as PNG; returns the paths."""
+    paths = []
+    for name, draw in drawings.items():
+        path = folder / f"{name}.png"
+        save(draw(), path)
+        paths.append(path)
+    return paths
+
+
 def redraw(drawings: Mapping[str, Callable[[int], Figure]], folder: Path, seed: int) -> None:
-    """Draw the figures of a paper, each a function of the seed, into `folder` as PNG; says each path."""
+    """Draw the figures of a paper, each a function of the seed, into `folder`; says each path as it is done."""
     with progress("drawing", len(drawings)) as advance:
         for name, draw in drawings.items():
-            path = folder / f"{name}.png"
-            save(draw(seed), path)
-            click.echo(str(path))
+            for path in save_all({name: partial(draw, seed)}, folder):
+                click.echo(str(path))
             advance()
