@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "demo": ("testbed.demo_command:demo", "the whole loop on this machine, without hardware"),
     "controller": ("controller.command:controller", "allocates: the SDN controller of a site"),
     "agent": ("gateway_agent.command:agent", "one gateway's agent: asks for its devices and makes them obey"),
+    "check": ("controller.check_command:check", "a site file and this machine, before anything starts"),
     "status": ("controller.command:status", "the channel map of a running site"),
     "allocate": ("controller.command:allocate", "ask for a subchannel, as an application would"),
     "explain": ("controller.command:explain", "why a device got its subchannel"),

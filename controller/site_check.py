@@ -1,0 +1,107 @@
+"""Is this site file right, and is this machine ready for it? Each finding is one line with what to do."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from allocation.policies import policy_named
+from channel_status.embedded import server_binary
+from channel_status.opening import database_url, open_database, uses_embedded
+from channel_status.redis_door import without_password
+from controller.grpc_door import credentials, is_loopback
+from sensing.opening import Wanted, open_source
+from sensing.raster import captured
+from sensing.source import Tuning
+from spectrum.errors import AirshedError, Failed
+from spectrum.site_file import SensorTable, Site
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    good: bool
+    said: str
+
+
+def check_site(site: Site) -> Iterator[Finding]:
+    """Look at everything a site needs, in the order in which its parts would start."""
+    policy_named(site.controller.policy)
+    yield Finding("site file", True, f"{len(site.sensor)} sensors, {len(site.gateway)} gateways, "
+                  f"{len(site.spectrum.lora)} LoRa subchannels, {len(site.spectrum.sigfox)} SigFox groups")  # fmt: skip
+    yield _database(site)
+    yield _listening(site)
+    for table in site.sensor:
+        yield _source(table)
+    yield from _uncovered(site)
+    if not site.gateway:
+        yield Finding("gateways", False, "the site has none: add a [[gateway]] table, or nobody will ask")
+
+
+def _database(site: Site) -> Finding:
+    try:
+        if uses_embedded(site):
+            return Finding("database", True, f"embedded, by {server_binary()}")
+        database = open_database(site)
+        try:
+            database.ping()
+        finally:
+            database.close()
+    except AirshedError as error:
+        return Finding("database", False, str(error))
+    return Finding("database", True, f"{without_password(database_url(site))} answers")
+
+
+def _listening(site: Site) -> Finding:
+    address = site.controller.listen
+    try:
+        if site.tls is not None:
+            credentials(site)
+        elif not is_loopback(address):
+            raise Failed(f"{address} is outside loopback: a [tls] table is needed")
+        if address.startswith("unix:"):
+            return Finding("controller", True, f"listens on {address}")
+        host, _, port = address.rpartition(":")
+        with socket.create_server((host.strip("[]"), int(port))):
+            pass
+    except ValueError:
+        return Finding(
+            "controller", False, f"controller.listen is {address!r}: expected HOST:PORT such as 127.0.0.1:50868"
+        )
+    except OSError as error:
+        return Finding(
+            "controller", False, f"cannot listen on {address} ({error.strerror}): a controller may be running"
+        )
+    except AirshedError as error:
+        return Finding("controller", False, str(error))
+    return Finding("controller", True, f"{address} is free")
+
+
+def _source(table: SensorTable) -> Finding:
+    what = f"sensor {table.name}"
+    try:
+        with open_source(Wanted(table.source, table.center_hz, table.rate_hz, table.gain_db, table.loop)) as source:
+            tuning = source.tuning
+            if not table.source.startswith(("rtlsdr", "rtl_tcp")):
+                next(iter(source.blocks()), None)
+    except AirshedError as error:
+        return Finding(what, False, str(error))
+    return Finding(what, True, f"{source.name}: {tuning.rate_hz / 1e6:g} MS/s around {tuning.center_hz / 1e6:g} MHz")
+
+
+def _uncovered(site: Site) -> Iterator[Finding]:
+    """Subchannels that are allocated but that no sensor hears: they would never be given."""
+    cells = (*site.spectrum.lora, *site.spectrum.sigfox)
+    heard = set()
+    for table in site.sensor:
+        tuning = Tuning(table.center_hz, table.rate_hz)
+        heard |= set(captured(cells, tuning.center_hz, tuning.rate_hz))
+    deaf = [cell.name for cell in cells if cell not in heard]
+    if deaf:
+        most = ", ".join(deaf[:5]) + (f" and {len(deaf) - 5} more" if len(deaf) > 5 else "")
+        yield Finding("coverage", False, f"no sensor hears {most}: they are never allocated; move a sensor's center_hz")
+    else:
+        yield Finding("coverage", True, "every allocated subchannel is heard by a sensor")
