@@ -12,7 +12,7 @@ from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
 from sensing.detector import Design
 from sensing.live import Health
-from sensing.opening import Wanted, open_source
+from sensing.opening import LIVE_KINDS, Wanted, open_source
 from sensing.pacing import PacedSource
 from sensing.raster import band_raster, captured
 from sensing.source import IqSource, Tuning
@@ -22,9 +22,6 @@ from spectrum.report import ChannelReport
 from spectrum.site_file import SensorTable, Site
 
 log = logging.getLogger(__name__)
-
-# Sources that come at their own pace; everything else is played at the speed of the air.
-LIVE_KINDS = ("rtlsdr", "rtl_tcp")
 
 
 @dataclass(slots=True)

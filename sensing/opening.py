@@ -36,13 +36,18 @@ def _synthetic(wanted: Wanted) -> IqSource:
     return SyntheticSource(busy_band(wanted.center_hz or 868.0125e6, wanted.rate_hz or 2.4e6, wanted.seed))
 
 
+def device_named(place: str) -> int | str:
+    """The dongle that `rtlsdr`, `rtlsdr:INDEX` or `rtlsdr:SERIAL` names: one or two digits are an index."""
+    device = place.removeprefix("rtlsdr").removeprefix(":") or "0"
+    return int(device) if device.isdigit() and len(device) <= 2 else device
+
+
 def _rtlsdr(wanted: Wanted) -> IqSource:
     from sensing.rtl2832 import DEFAULT_GAIN_DB
     from sensing.rtlsdr_source import DongleSettings, RtlSdrSource
 
-    device = wanted.place.removeprefix("rtlsdr").removeprefix(":") or "0"
     settings = DongleSettings(
-        device=int(device) if device.isdigit() and len(device) <= 2 else device,  # serials are longer
+        device=device_named(wanted.place),
         center_hz=wanted.center_hz or 868.0125e6,
         rate_hz=wanted.rate_hz or 2.4e6,
         gain_db=DEFAULT_GAIN_DB if wanted.gain_db is None else wanted.gain_db,
@@ -64,6 +69,9 @@ def _rtl_tcp(wanted: Wanted) -> IqSource:
     )
     return RtlTcpSource(settings, on_health=wanted.on_health)
 
+
+# Sources that come at their own pace; everything else is played at the speed of the air.
+LIVE_KINDS: Final = ("rtlsdr", "rtl_tcp")
 
 # How a source is named: the words before the first colon, and who opens it.
 OPENERS: Final[dict[str, Callable[[Wanted], IqSource]]] = {

@@ -18,6 +18,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from sensing.live import LiveSource, OnHealth, Patience, SampleQueue
 from sensing.rtl2832 import DEFAULT_GAIN_DB, check_tuning, nearest_gain_db
 from sensing.source import Tuning
@@ -159,6 +161,54 @@ def tuning_of(dongle: Any, settings: DongleSettings) -> Tuning:
         asked_center_hz=settings.center_hz if center_hz != settings.center_hz else None,
         asked_rate_hz=settings.rate_hz if rate_hz != settings.rate_hz else None,
     )
+
+
+@dataclass(slots=True)
+class CounterCheck:
+    """The dongle's test mode, where every byte is one more than the one before: what came, and what is missing.
+
+    Missing bytes show modulo 256, so that the count is the least that it can be.
+    """
+
+    seen_bytes: int = 0
+    lost_bytes: int = 0
+    _last: int | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        counter = np.frombuffer(data, np.uint8)
+        if self._last is not None:
+            counter = np.concatenate([np.array([self._last], np.uint8), counter])
+        steps = np.diff(counter)  # in uint8: modulo 256
+        self.lost_bytes += int(np.sum(steps - np.uint8(1), dtype=np.int64))
+        self.seen_bytes += len(data)
+        self._last = int(counter[-1])
+
+
+def try_test_mode(settings: DongleSettings, seconds: float) -> CounterCheck:
+    """Run a dongle's test mode for `seconds` of its rate; the first transfer, which may be old, is not looked at."""
+    check_tuning(settings.center_hz, settings.rate_hz)
+    check, transfers = CounterCheck(), 0
+    wanted = 2 * seconds * settings.rate_hz
+
+    def take(values: Any, dongle: Any) -> None:
+        nonlocal transfers
+        transfers += 1
+        if transfers > 1:
+            check.feed(bytes(values))
+        if check.seen_bytes >= wanted:
+            dongle.cancel_read_async()
+
+    try:
+        dongle = _rtlsdr().RtlSdr(_index_of(settings.device), test_mode_enabled=True)
+        try:
+            dongle.sample_rate = settings.rate_hz
+            dongle.read_bytes_async(take, TRANSFER_BYTES)
+        finally:
+            dongle.close()
+    except OSError as error:
+        raise Failed(f"dongle {settings.device}: {_reason(error)}") from None
+    return check
 
 
 class _Dongle(threading.Thread):

@@ -22,7 +22,8 @@
  *                        the settings are written anew
  *   unplug_status N      [-4; 0 imitates versions that end in silence]
  *   short_every N        every Nth transfer is cut to half its length [0: none]
- *   lose_every N         every Nth transfer is lost, as USB does it: nobody is told [0: none]
+ *   lose_every N         before every Nth transfer the dongle's buffer ran over: 1000 bytes are gone, and nobody is
+ *                        told [0: none]
  *
  * A faithful imitation where a program could notice: rates are refused and rounded as the RTL2832 does it, gains are
  * those of the R820T, setting the present ppm once more answers -2, closing waits for the running read.
@@ -42,7 +43,7 @@
 #define API __attribute__((visibility("default")))
 
 enum { IO_ERROR = -1, DENIED = -3, BUSY = -6 };
-enum { TUNER_R820T = 5, MAX_DONGLES = 8, NAME = 256, PATH = 1024 };
+enum { TUNER_R820T = 5, MAX_DONGLES = 8, NAME = 256, PATH = 1024, OVERFLOW = 1000 };
 
 /* librtlsdr's defaults: 15 transfers of 16 x 32 x 512 bytes. */
 static const uint32_t DEFAULT_TRANSFER = 16 * 32 * 512;
@@ -404,6 +405,8 @@ static int stream(rtlsdr_dev_t *dev, read_callback callback, void *context, unsi
             usleep(2000);
             continue;
         }
+        if (settings->lose_every && transfer % settings->lose_every == settings->lose_every - 1)
+            played += (long)play(dev, buffer, OVERFLOW);
         got = play(dev, buffer, length);
         if (got == 0)
             return 0;
@@ -411,8 +414,6 @@ static int stream(rtlsdr_dev_t *dev, read_callback callback, void *context, unsi
         transfer++;
         if (settings->real_time)
             sleep_until(&start, (double)played / 2.0 / dev->rate_hz, &dev->cancelled);
-        if (settings->lose_every && transfer % settings->lose_every == 0)
-            continue;
         if (settings->short_every && transfer % settings->short_every == 0)
             got /= 2;
         if (!dev->cancelled)

@@ -1,0 +1,83 @@
+"""`airshed check --sensor`: is a dongle fit to sense with?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from terminal.command import emit_json, json_option
+
+if TYPE_CHECKING:
+    from sensing.checkup import Finding, Observation
+
+
+@click.command("check")
+@click.option("--sensor", "place", is_flag=False, flag_value="rtlsdr", required=True, metavar="[SOURCE]",
+              help="rtlsdr[:INDEX-OR-SERIAL] (the default), rtl_tcp://HOST:PORT or a recording.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(min=0.2, max=3600), default=10.0, show_default=True,
+              help="How long to try.")  # fmt: skip
+@click.option("--center", "center_hz", type=float, metavar="HZ", help="Where to tune.")
+@click.option("--rate", "rate_hz", type=float, metavar="HZ", help="Samples a second.")
+@click.option("--gain", "gain_db", type=float, metavar="DB", help="Tuner gain.")
+@click.option("--carrier", "carrier_hz", type=float, metavar="HZ", help="A carrier of known frequency, for ppm.")
+@click.option("--terminated", is_flag=True, help="The antenna socket carries a 50 ohm terminator: measure the noise.")
+@json_option
+def check(place: str, as_json: bool, **options: object) -> None:
+    """Try a receiver for ten seconds and say in plain words what to mend.
+
+    Looked at: the rate really delivered, samples lost (also in the dongle's test mode), whether the level follows the
+    gain, clipping and level, DC, mirror image, the crystal's error against a known carrier, and the noise figure
+    against a terminator when the dongle is calibrated. Ends with status 1 when something must be mended.
+
+    \b
+    airshed check --sensor
+    airshed check --sensor rtlsdr:roof --carrier 868.3e6
+    airshed check --sensor rtl_tcp://127.0.0.1:1234 --seconds 3 --json
+    """
+    click.get_current_context().exit(run_check(place, as_json=as_json, **options))
+
+
+def run_check(place: str, *, as_json: bool, **options: object) -> int:
+    """Try the receiver, print the findings, and return the exit status: 0, or 1 when something must be mended."""
+    from typing import Any, cast
+
+    from sensing.checkup import judge, worst
+    from sensing.sensor_check import CheckOptions, check_sensor
+
+    known = cast(dict[str, Any], options)
+    seen = check_sensor(CheckOptions(place, **known))
+    findings = judge(seen)
+    if as_json:
+        emit_json(as_record(seen, findings))
+    else:
+        _print(seen, findings)
+    return 1 if worst(findings) == "fail" else 0
+
+
+def as_record(seen: Observation, findings: tuple[Finding, ...]) -> dict[str, object]:
+    """What `--json` prints."""
+    from dataclasses import asdict
+
+    from sensing.checkup import worst
+
+    return {
+        "source": seen.source,
+        "verdict": worst(findings),
+        "seconds": seen.seconds,
+        "tuning": asdict(seen.tuning),
+        "received": seen.received,
+        "lost": seen.lost,
+        "gains": [asdict(step) for step in seen.gains],
+        "findings": [asdict(finding) for finding in findings],
+    }
+
+
+def _print(seen: Observation, findings: tuple[Finding, ...]) -> None:
+    tuning = seen.tuning
+    gain = "unknown gain" if tuning.gain_db is None else f"gain {tuning.gain_db:g} dB"
+    click.echo(f"{seen.source}: {tuning.center_hz / 1e6:g} MHz, {tuning.rate_hz / 1e6:g} MS/s, {gain}")
+    for finding in findings:
+        click.echo(f"  {finding.verdict:4}  {finding.name:15} {finding.says}")
+        if finding.mend:
+            click.echo(f"        {'':15} -> {finding.mend}")
