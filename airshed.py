@@ -17,6 +17,8 @@ COMMANDS: Final = {
     "check": ("controller.check_command:check", "a site file and this machine, before anything starts"),
     "status": ("controller.command:status", "the channel map of a running site"),
     "allocate": ("controller.command:allocate", "ask for a subchannel, as an application would"),
+    "events": ("controller.command:events", "the recorded event stream of a site"),
+    "replay": ("controller.command:replay", "repeat recorded decisions and compare them byte for byte"),
     "explain": ("controller.command:explain", "why a device got its subchannel"),
     "testbed": ("testbed.command:testbed", "what stands in for hardware: an rtl_tcp server, a virtual dongle"),
     "simulate": ("planning.simulate.command:simulate", "LoRa and SigFox access, with and without allocation"),

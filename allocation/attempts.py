@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Final
 
+from allocation.draws import Draws
 from allocation.policies import Load, Policy, available, candidates, ranked
 from spectrum.errors import BadInput
 from spectrum.eu868 import Subchannel
@@ -47,17 +47,24 @@ class SlotGrid:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptPlan:
-    """What one request will try, in order, and why.
+class Ranking:
+    """Lines 2 to 6: what a request may draw from, and why; the same for all requests over one snapshot.
 
-    order: the available subchannels with their scores, best first. drawn_from: those the tries come from. tries: the N
-    draws; the last one stands when all are taken. sensed: False when nothing was available and the draw is blind.
+    order: the available subchannels with their scores, best first. pool: those the tries are drawn from. sensed: False
+    when nothing was available and the draws are blind.
     """
 
     order: tuple[tuple[Subchannel, float], ...]
-    drawn_from: tuple[Subchannel, ...]
-    tries: tuple[Try, ...]
+    pool: tuple[Subchannel, ...]
     sensed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPlan:
+    """What one request will try, in order; the last try stands when all are taken."""
+
+    ranking: Ranking
+    tries: tuple[Try, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,35 +76,55 @@ class Outcome:
     forced: bool
 
 
-def plan_attempts(
-    statuses: Sequence[ChannelStatus],
-    grid: SlotGrid,
-    policy: Policy,
-    attempts: int,
-    rng: Random,
-    *,
-    load: Load | None = None,
-    last: Subchannel | None = None,
-    share: float | None = None,
-) -> AttemptPlan:
-    """Lines 2 to 9 of Algorithm 1 over a snapshot: available set, order, and the N draws of one request.
+def rank(
+    statuses: Sequence[ChannelStatus], policy: Policy, *, load: Load | None = None, share: float | None = None
+) -> Ranking:
+    """Lines 2 to 6 of Algorithm 1 over the subchannels that a device can use.
 
-    `statuses` are the subchannels the device can use. When none is available the draws are made from all of them and
-    `sensed` is False: the paper then forces a random subchannel "which may or may not be in idle state" (section 4).
+    When none is available the draws are made from all of them and `sensed` is False: the paper then forces a random
+    subchannel "which may or may not be in idle state" (section 4). share: None for the policy's own.
     """
-    if attempts < 1:
-        raise BadInput(f"the number of attempts must be 1 or more, got {attempts}")
     if not statuses:
         raise BadInput("a request needs at least one subchannel that the device can use, got none")
     usable = available(statuses) if policy.senses else tuple(statuses)
     order = ranked(usable or statuses, policy, load or {})
     pool = candidates(order, policy.share if share is None else share)
-    draw = _rotation(pool, last) if policy.rotates else _uniform(pool, rng)
-    tries = tuple(Try(draw(i), *grid.slot(rng.randrange(grid.count))) for i in range(attempts))
-    return AttemptPlan(tuple((s.subchannel, score) for s, score in order), pool, tries, bool(usable))
+    return Ranking(tuple((status.subchannel, score) for status, score in order), pool, bool(usable))
 
 
-def _uniform(pool: Sequence[Subchannel], rng: Random) -> Callable[[int], Subchannel]:
+def draw_tries(
+    ranking: Ranking,
+    grid: SlotGrid,
+    attempts: int,
+    rng: Draws,
+    *,
+    rotates: bool = False,
+    last: Subchannel | None = None,
+) -> tuple[Try, ...]:
+    """Line 9, N times: a random slot and subchannel (or, for a policy that rotates, the next after `last`)."""
+    if attempts < 1:
+        raise BadInput(f"the number of attempts must be 1 or more, got {attempts}")
+    draw = _rotation(ranking.pool, last) if rotates else _uniform(ranking.pool, rng)
+    return tuple(Try(draw(i), *grid.slot(rng.randrange(grid.count))) for i in range(attempts))
+
+
+def plan_attempts(
+    statuses: Sequence[ChannelStatus],
+    grid: SlotGrid,
+    policy: Policy,
+    attempts: int,
+    rng: Draws,
+    *,
+    load: Load | None = None,
+    last: Subchannel | None = None,
+    share: float | None = None,
+) -> AttemptPlan:
+    """Lines 2 to 9 of Algorithm 1 over a snapshot: the ranking and the N draws of one request."""
+    ranking = rank(statuses, policy, load=load, share=share)
+    return AttemptPlan(ranking, draw_tries(ranking, grid, attempts, rng, rotates=policy.rotates, last=last))
+
+
+def _uniform(pool: Sequence[Subchannel], rng: Draws) -> Callable[[int], Subchannel]:
     return lambda _: pool[rng.randrange(len(pool))]
 
 

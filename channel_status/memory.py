@@ -7,6 +7,8 @@ from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from allocation.attempts import Try, settle
 from channel_status import records
 from channel_status.protocol import STREAM_LENGTH, Entry, Grant, LeaseOrder
@@ -76,15 +78,20 @@ class MemoryDatabase:
 
     @staticmethod
     def _blocker(kept: _Site, order: LeaseOrder, drawn: Try) -> Lease | None:
-        watched = {drawn.subchannel, *order.neighbours.get(drawn.subchannel, ())}
-        in_the_way = (
+        """The lease in the way that the scripts would name: subchannel by subchannel, the latest unforced one first."""
+        overlapping = [
             lease
             for lease in kept.leases.values()
-            if lease.subchannel in watched
-            and lease.lease_id != order.lease_id
-            and lease.overlaps(drawn.start_s, drawn.end_s)
-        )
-        return next(in_the_way, None)
+            if lease.lease_id != order.lease_id and lease.overlaps(drawn.start_s, drawn.end_s)
+        ]
+        for watched in (drawn.subchannel, *order.neighbours.get(drawn.subchannel, ())):
+            here = [lease for lease in overlapping if lease.subchannel == watched]
+            unforced = [lease for lease in here if not lease.forced]
+            if unforced:
+                return max(unforced, key=lambda lease: lease.start_s)
+            if here:
+                return min(here, key=lambda lease: (lease.start_s, f"{lease.lease_id}|"))
+        return None
 
     def confirm(self, site: str, lease_id: str, now_s: float) -> Lease | None:
         """See ChannelStatusDatabase.confirm."""
@@ -163,6 +170,12 @@ class MemoryDatabase:
         with self._lock:
             return dict(self._sites[site].kinds[kind])
 
+    def get_some(self, site: str, kind: str, names: Sequence[str]) -> dict[str, bytes]:
+        """See ChannelStatusDatabase.get_some."""
+        with self._lock:
+            kept = self._sites[site].kinds[kind]
+            return {name: kept[name] for name in names if name in kept}
+
     def delete(self, site: str, kind: str, names: Sequence[str]) -> None:
         """See ChannelStatusDatabase.delete."""
         with self._lock:
@@ -199,15 +212,14 @@ def _order(entry_id: str) -> tuple[int, int]:
 
 
 def _decision(order: LeaseOrder, lease: Lease, blocked_by: Sequence[str], now_s: float) -> bytes:
-    return records.encode(
-        {
-            "event": "forced" if lease.forced else "granted",
-            "at_us": str(records.microseconds(now_s)),
-            "lease": records.lease_fields(lease),
-            "blocked_by": list(blocked_by),
-            "why": records.decode(order.why),
-        }
-    )
+    decision = {
+        "event": "forced" if lease.forced else "granted",
+        "at_us": str(records.microseconds(now_s)),
+        "lease": records.lease_fields(lease),
+        "blocked_by": list(blocked_by),
+        "why": msgspec.Raw(order.why.encode()),
+    }
+    return records.encode(decision)
 
 
 def neighbours_of(subchannels: Sequence[Subchannel]) -> dict[Subchannel, tuple[Subchannel, ...]]:

@@ -106,6 +106,9 @@ class ChannelStatusDatabase(Protocol):
     def get(self, site: str, kind: str) -> dict[str, bytes]:
         """All records of one kind."""
 
+    def get_some(self, site: str, kind: str, names: Sequence[str]) -> dict[str, bytes]:
+        """Those of the named records that exist."""
+
     def delete(self, site: str, kind: str, names: Sequence[str]) -> None:
         """Forget records; unknown names are no error."""
 

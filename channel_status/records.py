@@ -27,6 +27,11 @@ def seconds(time_us: float | str) -> float:
     return int(time_us) / 1e6
 
 
+def whole(time_s: float) -> float:
+    """A time rounded to whole microseconds."""
+    return round(time_s * 1e6) / 1e6
+
+
 def subchannel_key(subchannel: Subchannel) -> str:
     """A subchannel as part of a key: centre and width in Hz, e.g. `868100000/125000`."""
     return f"{round(subchannel.center_hz)}/{round(subchannel.bandwidth_hz)}"

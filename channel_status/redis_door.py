@@ -264,6 +264,14 @@ class RedisDatabase:
             values = self._redis.hgetall(key(site, "record", kind))
         return {name.decode(): value for name, value in values.items()}
 
+    def get_some(self, site: str, kind: str, names: Sequence[str]) -> dict[str, bytes]:
+        """See ChannelStatusDatabase.get_some."""
+        if not names:
+            return {}
+        with self._translated():
+            values = self._redis.hmget(key(site, "record", kind), list(names))
+        return {name: value for name, value in zip(names, values, strict=True) if value is not None}
+
     def delete(self, site: str, kind: str, names: Sequence[str]) -> None:
         """See ChannelStatusDatabase.delete."""
         if names:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import IO
+
 import click
 
 from terminal.command import emit_json, json_option
@@ -87,3 +89,53 @@ def explain(device: str, site_file: str, as_json: bool) -> None:
         emit_json(decision)
     else:
         click.echo(explanation(decision))
+
+
+@click.command()
+@site_argument
+@click.option("--after", default="", metavar="ID", help="Only events after this one (the id that --ids prints).")
+@click.option("--ids", is_flag=True, help="Print the id before each event.")
+def events(site_file: str, after: str, ids: bool) -> None:
+    """Print the recorded event stream of a site, one JSON object a line, oldest first.
+
+    Save it to keep it: airshed events SITE.toml > events.jsonl; then airshed replay events.jsonl decides again.
+    """
+    from channel_status.opening import open_database
+    from spectrum.site_file import read_site
+
+    site = read_site(site_file)
+    database = open_database(site)
+    try:
+        while page := database.read(site.name, "events", after):
+            for entry in page:
+                click.echo(f"{entry.entry_id} {entry.value.decode()}" if ids else entry.value.decode())
+            after = page[-1].entry_id
+    finally:
+        database.close()
+
+
+@click.command()
+@click.argument("events_file", metavar="EVENTS", type=click.File("rb"))
+@json_option
+def replay(events_file: IO[bytes], as_json: bool) -> int:
+    """Repeat the decisions recorded in EVENTS (`-` for standard input) and compare them byte for byte.
+
+    Ends with 1 when a decision comes out otherwise, and shows the first that does.
+    """
+    from controller.replay import replay as decide_again
+
+    found = decide_again(events_file)
+    if as_json:
+        differences = [{"line": d.line, "recorded": d.recorded, "repeated": d.repeated} for d in found.differences]
+        emit_json(
+            {"decisions": found.decisions, "same": found.same, "unknown": found.unknown, "differences": differences}
+        )
+    else:
+        click.echo(f"{found.same} of {found.decisions} decisions repeated byte for byte")
+        if found.unknown:
+            click.echo(f"{found.unknown} could not be repeated: the stream no longer holds what they rested on")
+        for difference in found.differences[:1]:
+            click.echo(
+                f"line {difference.line} differs:\n  recorded {difference.recorded}\n  repeated {difference.repeated}"
+            )
+    return 1 if found.differences else 0

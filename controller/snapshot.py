@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from heapq import heappop, heappush
 from typing import Final, Literal
 
+from allocation.attempts import Ranking, rank
+from allocation.policies import Load, Policy
+from channel_status import records
 from channel_status.fusion import channel_statuses
 from channel_status.protocol import ChannelStatusDatabase
 from spectrum.eu868 import Subchannel
@@ -30,11 +35,37 @@ class Snapshot:
     taken_s: float
     sensing: Sensing
     by_subchannel: dict[Subchannel, ChannelStatus]
+    _rankings: dict[tuple[object, ...], Ranking] = field(default_factory=dict, compare=False, repr=False)
+    _name: list[str] = field(default_factory=list, compare=False, repr=False)
 
-    def statuses(self, subchannels: Sequence[Subchannel]) -> tuple[ChannelStatus, ...]:
+    @property
+    def name(self) -> str:
+        """Named after its statuses: the same statuses have the same name, wherever they were read."""
+        if not self._name:
+            self._name.append(blake2b(records.encode(self.statuses_json()), digest_size=8).hexdigest())
+        return self._name[0]
+
+    def statuses_json(self) -> list[ChannelStatus]:
+        """The statuses in order of frequency, as they are kept in the event stream."""
+        return [status for _, status in sorted(self.by_subchannel.items())]
+
+    def statuses(self, subchannels: Iterable[Subchannel]) -> tuple[ChannelStatus, ...]:
         """Statuses of those subchannels that are sensed; of all of them, as unknown, when none is."""
-        known = tuple(self.by_subchannel[s] for s in subchannels if s in self.by_subchannel)
-        return known or tuple(_unknown(subchannel, self.taken_s) for subchannel in subchannels)
+        wanted = tuple(subchannels)
+        known = tuple(self.by_subchannel[s] for s in wanted if s in self.by_subchannel)
+        return known or tuple(_unknown(subchannel, self.taken_s) for subchannel in wanted)
+
+    def ranking(
+        self, subchannels: Sequence[Subchannel], policy: Policy, share: float | None, load: Load | None
+    ) -> Ranking:
+        """Lines 2 to 6 of Algorithm 1 over some of the subchannels; kept for the next request unless load matters."""
+        if load is not None:
+            return rank(self.statuses(subchannels), policy, load=load, share=share)
+        key = (tuple(subchannels), policy.name, share)
+        found = self._rankings.get(key)
+        if found is None:
+            found = self._rankings[key] = rank(self.statuses(subchannels), policy, share=share)
+        return found
 
 
 def _unknown(subchannel: Subchannel, now_s: float) -> ChannelStatus:
@@ -43,7 +74,7 @@ def _unknown(subchannel: Subchannel, now_s: float) -> ChannelStatus:
 
 
 class SnapshotKeeper:
-    """Reads the database at most every SNAPSHOT_S and remembers the last good statuses."""
+    """Reads the database at most every SNAPSHOT_S, remembers the last good statuses, and tells when sensing changes."""
 
     def __init__(self, site: Site, database: ChannelStatusDatabase, subchannels: Sequence[Subchannel]) -> None:
         self._site = site
@@ -51,41 +82,60 @@ class SnapshotKeeper:
         self._subchannels = subchannels
         self._latest: Snapshot | None = None
         self._good: Snapshot | None = None
+        self._told: Sensing = "fresh"
 
     def at(self, now_s: float) -> Snapshot:
         """The snapshot for `now_s`; raises DatabaseAway."""
         if self._latest is not None and 0.0 <= now_s - self._latest.taken_s < SNAPSHOT_S:
             return self._latest
+        self._latest = self._read(now_s)
+        if self._latest.sensing == "fresh":
+            self._good = self._latest
+        if self._latest.sensing != self._told:
+            self._told = self._latest.sensing
+            self._database.append(self._site.name, "events", [self._sensing_event(now_s)])
+        return self._latest
+
+    def _read(self, now_s: float) -> Snapshot:
         table = self._site.controller
         reports = self._database.reports(self._site.name)
         statuses = channel_statuses(reports, self._subchannels, now_s, table.status_max_age_s)
         if statuses:
-            self._good = self._latest = Snapshot(now_s, "fresh", {status.subchannel: status for status in statuses})
-        elif self._good is not None and now_s - self._good.taken_s <= table.hold_s:
-            self._latest = Snapshot(now_s, "held", self._good.by_subchannel)
-        else:
-            self._latest = Snapshot(now_s, "silent", {})
-        return self._latest
+            return Snapshot(now_s, "fresh", {status.subchannel: status for status in statuses})
+        if self._good is not None and now_s - self._good.taken_s <= table.hold_s:
+            return Snapshot(now_s, "held", self._good.by_subchannel)
+        return Snapshot(now_s, "silent", {})
+
+    def _sensing_event(self, now_s: float) -> bytes:
+        table = self._site.controller
+        reason = {
+            "fresh": "sensors report again",
+            "held": f"no report is younger than {table.status_max_age_s:g} s: the last good status is held",
+            "silent": f"no report for {table.hold_s:g} s: requests fall back to random access",
+        }[self._told]
+        event = {"event": "sensing", "at_us": str(records.microseconds(now_s)), "state": self._told, "reason": reason}
+        return records.encode(event)
 
 
-class Load:
-    """Leases given by this controller that have not ended: how many devices compete, and where."""
+class LeaseLoad:
+    """Leases given by this controller that have not ended: how many compete, and where."""
 
     def __init__(self) -> None:
-        self._leases: deque[Lease] = deque()
+        self._ends: list[tuple[float, Subchannel]] = []
         self._count: Counter[Subchannel] = Counter()
 
     def add(self, lease: Lease) -> None:
         """Count a lease until it ends."""
-        self._leases.append(lease)
+        heappush(self._ends, (lease.end_s, lease.subchannel))
         self._count[lease.subchannel] += 1
 
     def by_subchannel(self, now_s: float) -> Counter[Subchannel]:
-        """Leases that have not ended, by subchannel; those that ended behind a longer one count until it goes."""
-        while self._leases and self._leases[0].end_s <= now_s:
-            self._count[self._leases.popleft().subchannel] -= 1
+        """Leases that have not ended, by subchannel."""
+        while self._ends and self._ends[0][0] <= now_s:
+            self._count[heappop(self._ends)[1]] -= 1
         return self._count
 
-    def devices(self, now_s: float) -> int:
+    def total(self, now_s: float) -> int:
         """How many leases compete."""
-        return self.by_subchannel(now_s).total()
+        self.by_subchannel(now_s)
+        return len(self._ends)

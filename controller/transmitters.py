@@ -1,13 +1,24 @@
-"""Duty cycle of every device: which sub-band it may still use, and when it may ask again."""
+"""Duty cycle of every transmitter, kept in the database: which sub-band it may still use, and when it may ask again.
+
+What a transmitter has sent is a small record by its name, so that a restarted controller and a second one know it too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Final
 
+from channel_status import records
+from channel_status.protocol import ChannelStatusDatabase
 from controller.requests import Refusal
 from spectrum.duty_cycle import DutyCycleLedger
-from spectrum.eu868 import SubBand, Subchannel, sub_band_at
+from spectrum.eu868 import SUB_BANDS, SubBand, Subchannel, sub_band_at
+
+KIND: Final = "airtime"
+
+Ledgers = dict[str, DutyCycleLedger]
 
 
 @lru_cache(maxsize=4096)
@@ -17,43 +28,72 @@ def regulated_by(subchannel: Subchannel) -> SubBand | None:
 
 
 class Transmitters:
-    """The ledgers of all devices, by device and sub-band."""
+    """The ledgers of the transmitters of one batch of requests: loaded, asked, written back."""
 
-    def __init__(self) -> None:
-        self._ledgers: dict[tuple[str, str], DutyCycleLedger] = {}
+    def __init__(self, database: ChannelStatusDatabase, site: str, names: Iterable[str], now_s: float) -> None:
+        self._database = database
+        self._site = site
+        self._now_s = now_s
+        kept = database.get_some(site, KIND, sorted(set(names)))
+        self._ledgers: defaultdict[str, Ledgers] = defaultdict(dict)
+        for name, data in kept.items():
+            self._ledgers[name] = ledgers_of(data)
+        self._changed: set[str] = set()
 
-    def may_send(self, device: str, subchannel: Subchannel, airtime_s: float, now_s: float) -> bool:
-        """Whether `airtime_s` may start now."""
-        earliest_s = self._earliest_s(device, regulated_by(subchannel), airtime_s, now_s)
-        return earliest_s is not None and earliest_s <= now_s
+    def may_send(self, name: str, subchannel: Subchannel, airtime_s: float) -> bool:
+        """Whether `airtime_s` more has room in the hour that ends now."""
+        band = regulated_by(subchannel)
+        if band is None:
+            return True
+        ledger = self._ledgers[name].get(band.label) if name in self._ledgers else None
+        if ledger is None:
+            return airtime_s <= band.duty_cycle * 3600.0
+        return ledger.has_room(airtime_s, self._now_s)
 
-    def objection(
-        self, device: str, subchannels: Sequence[Subchannel], airtime_s: float, now_s: float
-    ) -> Refusal | None:
+    def objection(self, name: str, subchannels: Sequence[Subchannel], airtime_s: float) -> Refusal | None:
         """A refusal when no sub-band of the subchannels has room for `airtime_s` now, with the time when one has."""
-        bands = {regulated_by(subchannel) for subchannel in subchannels}
-        times = [self._earliest_s(device, band, airtime_s, now_s) for band in bands]
+        if any(self.may_send(name, subchannel, airtime_s) for subchannel in subchannels):
+            return None
+        bands = {band for band in map(regulated_by, subchannels) if band is not None}
+        ledgers = self._ledgers[name]
+        times = [ledgers.get(b.label, DutyCycleLedger(b)).earliest_s(self._now_s, airtime_s) for b in bands]
         possible = [time_s for time_s in times if time_s is not None]
         if not possible:
             return Refusal("duty_cycle", f"{airtime_s:.3f} s on the air is more than any sub-band allows in an hour")
-        earliest_s = min(possible)
-        if earliest_s <= now_s:
-            return None
-        wait_s = earliest_s - now_s
-        return Refusal("duty_cycle", f"the duty cycle of {device} is used up: ask again in {wait_s:.1f} s", earliest_s)
+        wait_s = min(possible) - self._now_s
+        return Refusal("duty_cycle", f"the duty cycle of {name} is used up: ask again in {wait_s:.1f} s", min(possible))
 
-    def record(self, device: str, subchannel: Subchannel, start_s: float, airtime_s: float) -> None:
+    def record(self, name: str, subchannel: Subchannel, start_s: float, airtime_s: float) -> None:
         """Count a transmission that was granted."""
         band = regulated_by(subchannel)
         if band is not None:
-            self._ledgers.setdefault((device, band.label), DutyCycleLedger(band)).record(start_s, airtime_s)
+            self._ledgers[name].setdefault(band.label, DutyCycleLedger(band)).record(start_s, airtime_s)
+            self._changed.add(name)
 
-    def _earliest_s(self, device: str, band: SubBand | None, airtime_s: float, now_s: float) -> float | None:
-        if band is None:
-            return now_s
-        ledger = self._ledgers.get((device, band.label))
-        if ledger is None:
-            return now_s if airtime_s <= band.duty_cycle * 3600.0 else None
-        earliest_s = ledger.earliest_s(now_s, airtime_s)
-        # Copies of one packet follow each other; what is still on the air does not refuse the next one.
-        return now_s if earliest_s is not None and ledger.has_room(airtime_s, now_s) else earliest_s
+    def keep(self) -> None:
+        """Write the changed ledgers back; raises DatabaseAway."""
+        values = {name: ledgers_json(self._ledgers[name]) for name in sorted(self._changed)}
+        self._database.put(self._site, KIND, values)
+        self._changed.clear()
+
+
+def ledgers_json(ledgers: Ledgers) -> bytes:
+    """Ledgers as JSON: for each sub-band the transmissions as [start, airtime] in microseconds."""
+    return records.encode(
+        {
+            label: [
+                (records.microseconds(start_s), records.microseconds(airtime_s)) for start_s, airtime_s in ledger.sent
+            ]
+            for label, ledger in ledgers.items()
+        }
+    )
+
+
+def ledgers_of(data: bytes) -> Ledgers:
+    """The ledgers of `ledgers_json`."""
+    ledgers: Ledgers = {}
+    for label, sent in records.decode(data).items():
+        ledger = ledgers[label] = DutyCycleLedger(SUB_BANDS[label])
+        for start_us, airtime_us in sent:
+            ledger.record(start_us / 1e6, airtime_us / 1e6)
+    return ledgers

@@ -11,8 +11,8 @@ from spectrum.eu868 import SubBand
 
 WINDOW_S: Final = 3600.0
 
-# Sums of airtimes carry rounding of this order; a request exactly at the limit is allowed.
-TOLERANCE_S: Final = 1e-9
+# Seconds since the epoch resolve a quarter of a microsecond; a request exactly at the limit is allowed.
+TOLERANCE_S: Final = 2e-6
 
 
 @dataclass(slots=True)
@@ -33,6 +33,11 @@ class DutyCycleLedger:
         """Seconds on the air allowed in any window."""
         return self.sub_band.duty_cycle * self.window_s
 
+    @property
+    def sent(self) -> tuple[tuple[float, float], ...]:
+        """Transmissions that still matter, oldest first, as (start_s, airtime_s)."""
+        return tuple(self._sent)
+
     def used_s(self, now_s: float) -> float:
         """Seconds on the air in (now - window, now], future transmissions included in full."""
         opens_s = now_s - self.window_s
@@ -47,8 +52,8 @@ class DutyCycleLedger:
         return start_s + self._wait_s(start_s, airtime_s)
 
     def has_room(self, airtime_s: float, now_s: float) -> bool:
-        """Whether the budget holds `airtime_s` more at `now_s`, even while an earlier one is still on the air."""
-        return self.used_s(now_s) + airtime_s <= self.budget_s + TOLERANCE_S
+        """Whether `airtime_s` may start at `now_s`, even while an earlier copy is still on the air."""
+        return self.used_s(now_s + airtime_s) + airtime_s <= self.budget_s + TOLERANCE_S
 
     def _wait_s(self, start_s: float, airtime_s: float) -> float:
         """How long after `start_s` the window ending with the new transmission holds no more than the budget."""

@@ -30,12 +30,11 @@ local lease = {
 local set = KEYS[chosen.watch[1][forced and 2 or 1]]
 redis.call('ZADD', set, chosen.start_us, order.lease_id .. '|' .. chosen.end_us)
 redis.call('ZADD', KEYS[2], chosen.end_us, order.lease_id)
-local text = cjson.encode(lease)
+local text, list = lease_json(lease), list_json(blocked)
 redis.call('HSET', KEYS[1], order.lease_id, text)
-local list = #blocked > 0 and cjson.encode(blocked) or '[]'
--- `why` is JSON already: spliced in as text, so that it is kept exactly as it was given.
-local decision = string.format('{"event":"%s","at_us":"%s","lease":%s,"blocked_by":%s,"why":%s}',
-  forced and 'forced' or 'granted', now_us, text, list, order.why)
+-- `why` is JSON already: put in as text, so that it is kept exactly as it was given.
+local decision = '{"event":"' .. (forced and 'forced' or 'granted') .. '","at_us":"' .. now_us .. '","lease":' .. text
+  .. ',"blocked_by":' .. list .. ',"why":' .. order.why .. '}'
 redis.call('HSET', KEYS[3], order.device, decision)
-redis.call('XADD', KEYS[4], 'MAXLEN', '~', length, '*', 'v', decision)
+tell(KEYS[4], length, decision)
 return {text, list}

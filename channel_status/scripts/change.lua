@@ -29,9 +29,8 @@ else
   redis.call('ZADD', set, lease.start_us, id .. '|' .. end_us)
   redis.call('ZADD', KEYS[2], end_us, id)
 end
-text = cjson.encode(lease)
+text = lease_json(lease)
 if redis.call('HEXISTS', KEYS[1], id) == 1 then redis.call('HSET', KEYS[1], id, text) end
-local value = {event = what, at_us = now_us, lease = lease}
-if reason ~= '' then value.reason = reason end
-event(KEYS[3], length, value)
+local because = reason ~= '' and ',"reason":' .. quoted(reason) or ''
+tell(KEYS[3], length, '{"event":"' .. what .. '","at_us":"' .. now_us .. '","lease":' .. text .. because .. '}')
 return text

@@ -62,21 +62,21 @@ def test_algorithm1_draws_uniformly_over_the_available_cells() -> None:
 def test_random_access_asks_nobody() -> None:
     statuses = [status(i, energy_db=5.0) for i in range(8)]
     plan = plan_attempts(statuses, GRID, POLICIES["random"], 1, Random(1))
-    assert plan.sensed
-    assert set(plan.drawn_from) == set(CHANNELS)
+    assert plan.ranking.sensed
+    assert set(plan.ranking.pool) == set(CHANNELS)
 
 
 def test_nothing_available_draws_blindly_and_says_so() -> None:
     statuses = [status(i, energy_db=5.0) for i in range(8)]
     plan = plan_attempts(statuses, GRID, POLICIES["algorithm1"], 2, Random(1))
-    assert not plan.sensed
-    assert set(plan.drawn_from) == set(CHANNELS)
+    assert not plan.ranking.sensed
+    assert set(plan.ranking.pool) == set(CHANNELS)
 
 
 def test_least_loaded_takes_the_emptiest() -> None:
     load = {CHANNELS[i]: i % 4 for i in range(8)}
     plan = plan_attempts([status(i) for i in range(8)], GRID, POLICIES["least-loaded"], 3, Random(1), load=load)
-    assert plan.drawn_from == (CHANNELS[0], CHANNELS[4])
+    assert plan.ranking.pool == (CHANNELS[0], CHANNELS[4])
 
 
 def test_round_robin_goes_on_after_the_last() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from allocation.attempts import Try
 from channel_status import records
-from channel_status.memory import neighbours_of
+from channel_status.memory import MemoryDatabase, neighbours_of
 from channel_status.protocol import ChannelStatusDatabase, Grant, LeaseOrder
+from channel_status.redis_door import connect
 from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
 
@@ -150,6 +151,23 @@ def test_events_tell_the_story(database: ChannelStatusDatabase) -> None:
     assert database.decision("s", "nobody") is None
 
 
+def test_events_are_the_same_bytes_behind_both_doors(redis_url: str) -> None:
+    doors: list[ChannelStatusDatabase] = [MemoryDatabase(), connect(redis_url)]
+    told = []
+    for door in doors:
+        door.forget("bytes")
+        wanted = LeaseOrder("1/a", 'dev "ü" \\ /', "gw", (Try(A, NOW, NOW + 1),), {}, False, '{"x":0.1,"y":"/"}')
+        door.allocate("bytes", [wanted, order("2", (A, 0, 1))], NOW)
+        door.confirm("bytes", "1/a", NOW)
+        door.renew("bytes", wanted, NOW + 2, NOW)
+        door.release("bytes", "1/a", NOW, "gone / away")
+        door.expire("bytes", NOW + 5)
+        told.append([entry.value for entry in door.read("bytes", "events")])
+        door.close()
+    assert told[0] == told[1]
+    assert len(told[0]) == 6
+
+
 def test_streams_are_read_in_pages(database: ChannelStatusDatabase) -> None:
     database.append("s", "uplinks", [b"1", b"2", b"3"])
     page = database.read("s", "uplinks", count=2)
@@ -162,6 +180,8 @@ def test_records_by_kind(database: ChannelStatusDatabase) -> None:
     database.put("s", "session", {"a": b"3"})
     database.delete("s", "session", ["b", "never"])
     assert database.get("s", "session") == {"a": b"3"}
+    assert database.get_some("s", "session", ["a", "b"]) == {"a": b"3"}
+    assert database.get_some("s", "session", []) == {}
     assert database.get("s", "policy") == {}
 
 

@@ -100,7 +100,7 @@ def test_sigfox_copies_follow_each_other_on_different_subchannels() -> None:
         ({"airtime_s": float("nan")}, "above 0"),
         ({"airtime_s": 1e9}, "at most 3600"),
         ({"copies": 4}, "1 to 3 copies"),
-        ({"device": ""}, "came empty"),
+        ({"device": ""}, "1 to 128 printable"),
     ],
 )
 def test_invalid_asks_are_refused_and_take_nobody_down(wrong: dict[str, object], message: str) -> None:

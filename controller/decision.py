@@ -1,0 +1,86 @@
+"""One decision, from recorded inputs to what the database is to try. Pure: the same inputs give the same bytes.
+
+The allocator decides with it, and `airshed replay` decides again with what the event stream kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from allocation.attempts import Ranking, SlotGrid, Try, draw_tries
+from allocation.draws import NamedDraws
+from allocation.policies import policy_named
+from channel_status import records
+from channel_status.protocol import LeaseOrder
+from controller.requests import Ask
+from controller.snapshot import Sensing
+from spectrum.eu868 import Subchannel
+
+# The explanation keeps this many of the best subchannels; a site may have a thousand.
+EXPLAINED: Final = 16
+
+Neighbours = dict[Subchannel, tuple[Subchannel, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that a decision rests on, beside the statuses behind its ranking.
+
+    lease_id: names the draws. copy: which transmission of the packet. policy: `random` in silence, else the site's.
+    snapshot: name of the snapshot event that holds the statuses. excluded: subchannels this request may not use (its
+    earlier copies have them, or the duty cycle forbids them). load, last: what `least-loaded` and `round-robin` go by.
+    """
+
+    site: str
+    lease_id: str
+    ask: Ask
+    copy: int
+    policy: str
+    attempts: int
+    share: float | None
+    sensing: Sensing
+    snapshot: str
+    grid: SlotGrid
+    excluded: tuple[str, ...] = ()
+    load: tuple[tuple[str, int], ...] = ()
+    last: str | None = None
+
+
+def decide(inputs: Inputs, ranking: Ranking, neighbours: Neighbours) -> LeaseOrder:
+    """Line 9 of Algorithm 1 for one transmission: the N tries, with the explanation that is kept beside the lease."""
+    policy = policy_named(inputs.policy)
+    drawn = draw_tries(
+        ranking,
+        inputs.grid,
+        inputs.attempts,
+        NamedDraws(f"{inputs.site}/{inputs.lease_id}"),
+        rotates=policy.rotates,
+        last=None if inputs.last is None else records.subchannel_of(inputs.last),
+    )
+    # The database keeps whole microseconds: what is tried is exactly what is kept.
+    tries = tuple(Try(t.subchannel, records.whole(t.start_s), records.whole(t.end_s)) for t in drawn)
+    blind = not policy.senses or not ranking.sensed
+    why = {
+        **asdict(inputs),
+        "anything_idle": ranking.sensed,
+        "subchannels": len(ranking.order),
+        "drawn_from": len(ranking.pool),
+        "best": [(records.subchannel_key(subchannel), score) for subchannel, score in ranking.order[:EXPLAINED]],
+        "tries": [
+            (records.subchannel_key(t.subchannel), records.microseconds(t.start_s), records.microseconds(t.end_s))
+            for t in tries
+        ],
+    }
+    ask = inputs.ask
+    return LeaseOrder(inputs.lease_id, ask.device, ask.gateway, tries, neighbours, blind, records.encode(why).decode())
+
+
+def inputs_of(why: dict[str, Any]) -> Inputs:
+    """The inputs kept in an explanation."""
+    fields = {name: why[name] for name in Inputs.__dataclass_fields__}
+    fields["ask"] = Ask(**why["ask"])
+    fields["grid"] = SlotGrid(**why["grid"])
+    fields["excluded"] = tuple(why["excluded"])
+    fields["load"] = tuple((key, count) for key, count in why["load"])
+    return Inputs(**fields)
