@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "replay": ("controller.command:replay", "repeat recorded decisions and compare them byte for byte"),
     "explain": ("controller.command:explain", "why a device got its subchannel"),
     "testbed": ("testbed.command:testbed", "what stands in for hardware: an rtl_tcp server, a virtual dongle"),
+    "map": ("sensing.map_command:map_command", "power between several sensors, with its uncertainty"),
     "simulate": ("planning.simulate.command:simulate", "LoRa and SigFox access, with and without allocation"),
     "plan": ("planning.models.command:plan", "how much a site can carry: latency, capture, collisions, queue, pool"),
     "group": ("planning.grouping.command:group", "periodic devices on the fewest shared lines"),
