@@ -10,17 +10,19 @@ and one that holds for any scheduler that leaves no place empty while a request 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from planning.models.pool_load import (
+    Floats,
     Reporting,
     exact_tail,
     normal_tail,
-    pool_moments,
+    pool_mean_and_variance,
     tagged_tail,
 )
 from spectrum.errors import BadInput
@@ -57,10 +59,40 @@ def smallest_capacity(reporting: Reporting, devices: int, target: float, method:
     check_devices(devices)
     check_method(method)
     check_target(reporting, target)
-    guess = _normal_capacity(reporting, devices, target)
+    guess = int(
+        normal_capacity(
+            devices,
+            reporting.error_rate,
+            reporting.max_transmissions,
+            target,
+            reporting.reports_per_interval,
+            reporting.arrivals,
+        )
+    )
     if method == "clt":
         return guess
     return _least(lambda capacity: failure(reporting, devices, capacity, method).bound <= target, guess)
+
+
+def normal_capacity(
+    devices: ArrayLike,
+    error_rate: ArrayLike,
+    max_transmissions: ArrayLike,
+    target: ArrayLike,
+    reports_per_interval: ArrayLike = 1.0,
+    arrivals: str = "poisson",
+) -> Floats:
+    """Method clt for whole sweeps: C = ceil(mu + sigma Qinv((target - p^L)/(1 - p^L))), not below 0; all broadcast.
+
+    Infinite where p^L >= target, since no capacity is enough there.
+    """
+    mean, variance = pool_mean_and_variance(devices, error_rate, max_transmissions, reports_per_interval, arrivals)
+    lost = np.asarray(error_rate, dtype=np.float64) ** np.asarray(max_transmissions)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sigmas = -ndtri((np.asarray(target) - lost) / (1.0 - lost))
+        # a hair less, so that rounding does not add a place
+        capacity = np.maximum(np.ceil(mean + np.sqrt(variance) * sigmas - 1e-9), 0.0)
+    return np.asarray(np.where(lost < target, capacity, np.inf), dtype=np.float64)
 
 
 def smallest_tight_capacity(reporting: Reporting, devices: int, target: float, method: str = "clt") -> int:
@@ -114,14 +146,6 @@ def check_method(method: str) -> None:
     """BadInput for a method that is not in METHODS."""
     if method not in METHODS:
         raise BadInput(f"the method must be one of {', '.join(METHODS)}, got {method!r}")
-
-
-def _normal_capacity(reporting: Reporting, devices: int, target: float) -> int:
-    """C = ceil(mu + sigma Qinv((target - p^L)/(1 - p^L))), not below 0."""
-    mean, variance = pool_moments(reporting, devices)
-    lost = reporting.residual_failure
-    sigmas = -float(ndtri((target - lost) / (1.0 - lost)))
-    return max(0, math.ceil(mean + math.sqrt(variance) * sigmas - 1e-9))
 
 
 def _least(holds: Callable[[int], bool], guess: int, low: int = 0) -> int:

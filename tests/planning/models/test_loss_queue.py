@@ -162,6 +162,28 @@ def test_busy_servers_over_time_agree_with_the_simulation() -> None:
     assert poisson.busy == pytest.approx(busy_servers_markov(3, 1.0), abs=0.01)
 
 
+def idle_time_by_enumeration(arrivals: DegenerateArrivals, service_s: float) -> float:
+    """T_0 of (D.14) with C_k of (D.22): walk through all sequences of gaps until one passes the end of the service."""
+
+    def wait(elapsed_s: float, probability: float) -> float:
+        total = 0.0
+        for gap_s, share in zip(arrivals.gaps_s, arrivals.probabilities, strict=True):
+            at_s = elapsed_s + gap_s
+            late = at_s > service_s
+            total += probability * share * (at_s - service_s) if late else wait(at_s, probability * share)
+        return total
+
+    return wait(0.0, 1.0)
+
+
+def test_one_server_is_busy_as_the_state_ratios_say() -> None:
+    """(D.14) to (D.18) for n = 1: q_1 = tau / (tau + T_0)."""
+    for service_s in (0.4, 1.0, 1.9):
+        idle_s = idle_time_by_enumeration(TABLE_D1, service_s)
+        chain = exact_blocking(1, TABLE_D1, Service((service_s,), (1.0,)))
+        assert chain.busy[1] == pytest.approx(service_s / (service_s + idle_s))
+
+
 def test_a_tie_is_open_or_closed_as_asked() -> None:
     """A gap of 0.3 s and a service of 0.3 s: the server is just free, or just not."""
     steady, service = DegenerateArrivals((0.3,), (1.0,)), Service((0.3,), (1.0,))

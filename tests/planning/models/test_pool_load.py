@@ -11,6 +11,7 @@ from planning.models.pool_design import (
     METHODS,
     failure,
     largest_devices,
+    normal_capacity,
     smallest_capacity,
     smallest_tight_capacity,
 )
@@ -149,6 +150,15 @@ def test_the_normal_law_is_too_thin_in_the_tail() -> None:
         mean, variance = pool_moments(PAPER, devices)
         far = math.ceil(mean + 5 * math.sqrt(variance))
         assert normal_tail(PAPER, devices, far).probability < exact_tail(PAPER, devices, far).probability
+
+
+def test_ten_thousand_capacities_are_one_call() -> None:
+    devices = np.arange(1, 10_001)
+    rates = np.linspace(0.0, 0.6, 10_000)
+    swept = normal_capacity(devices, rates, 10, 1e-3)
+    for k in (0, 777, 4999):
+        assert swept[k] == smallest_capacity(Reporting(rates[k], 10), int(devices[k]), 1e-3)
+    assert np.array_equal(np.isinf(swept), rates**10 >= 1e-3)
 
 
 @pytest.mark.parametrize("method", METHODS)

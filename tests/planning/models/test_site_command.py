@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,11 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from airshed import COMMANDS
+from channel_status.memory import MemoryDatabase
 from planning.models.site_occupancy import occupancy_of_channels
 from spectrum.errors import BadInput
 from spectrum.eu868 import LORAWAN_DEFAULT_CHANNELS, Subchannel
+from spectrum.report import ChannelReport
 
 Json = Callable[..., dict[str, Any]]
+RECORDINGS = Path(os.environ.get("AIRSHED_RECORDINGS") or Path(__file__).parents[4] / "shared" / "recordings")
+RECORDING = RECORDINGS / "ec3k_g001_868.300M_250k.cu8"
 TOWN = Path(__file__).parents[3] / "hardware" / "sites" / "town.toml"
 HEAD = '[site]\nname = "t"\n[[gateway]]\nname = "g"\n'
 
@@ -117,6 +123,31 @@ def test_measured_occupancy_costs_frames(plan_json: Json, site_file: Callable[[s
     assert quiet["outage"] < heard["outage"] < others["outage"]
     assert heard["mechanisms"]["occupancy"]["relief"] > 0.1
     assert list(others["occupancy"].values()) == pytest.approx([0.2] * 8)
+
+
+def test_the_status_database_is_asked(
+    plan_json: Json, plan_refuses: Callable[..., str], site_file: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = MemoryDatabase()
+    monkeypatch.setattr("channel_status.opening.open_database", lambda _site: database)
+    path = site_file(group())
+    assert "no report" in plan_refuses("site", path, "--occupancy", "database")
+    cells = [
+        ChannelReport("s", 0.0, 0.01, c.center_hz, c.bandwidth_hz, -50.0, -60.0, -58.0, None, 0.1, 0.1, True, q, 0.1)
+        for c, q in zip(LORAWAN_DEFAULT_CHANNELS, (0.1, 0.2, 0.6), strict=True)
+    ]
+    database.publish("t", cells)
+    answer = plan_json("site", path, "--occupancy", "database", "--occupancy-of", "others")
+    assert answer["occupancy_source"] == "database"
+    assert answer["occupancy"]["868.500MHz/125kHz"] == 0.6
+    assert answer["occupancy"]["867.100MHz/125kHz"] == pytest.approx(0.3)
+
+
+@pytest.mark.skipif("sense" not in COMMANDS, reason="this tree has no `airshed sense` yet")
+@pytest.mark.skipif(not RECORDING.is_file(), reason="the shared recordings are not here")
+def test_a_recording_is_sensed(plan_json: Json, site_file: Callable[[str], str]) -> None:
+    answer = plan_json("site", site_file(group()), "--occupancy", str(RECORDING), "--occupancy-of", "others")
+    assert 0.0 <= max(answer["occupancy"].values()) <= 1.0
 
 
 def test_a_channel_takes_the_sensed_cell_over_it_and_the_busiest_sensor() -> None:
