@@ -11,6 +11,7 @@ from terminal.command import LazyGroup, run
 
 # name: (module:attribute, what --help says)
 COMMANDS: Final = {
+    "sense": ("sensing.command:sense", "a source -> channel reports, to the site's database or to stdout"),
     "demo": ("testbed.demo_command:demo", "the whole loop on this machine, without hardware"),
     "controller": ("controller.command:controller", "allocates: the SDN controller of a site"),
     "agent": ("gateway_agent.command:agent", "one gateway's agent: asks for its devices and makes them obey"),

@@ -33,6 +33,9 @@ FEWEST_LONG: Final = 100
 
 # Quiet cells below which their spread says nothing.
 FEWEST_QUIET: Final = 30
+# Noise that amounts to less than this share of the samples of the design is called nonstationary: its Pf of 0.2 is
+# then above 0.23.
+LEAST_SHARE: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,19 +273,30 @@ def quiet_samples(relative: Floats, samples: Floats) -> QuietSpread:
     """Effective samples from the lower half of the quiet cells' spread, cells as energy over floor, shape (T, C).
 
     The lower half is free of weak signals. Noise of constant power gives the effective samples of the design, noise
-    that swings gives fewer.
+    that swings gives fewer. Where single subchannels have too few quiet cells, all are looked at together.
     """
-    limit = noise_quantile(1.0 - EXCISION_PF, samples)
-    quiet = np.where(relative <= limit, relative, np.nan)
-    count = np.count_nonzero(relative <= limit, axis=0)
-    found = np.full(samples.size, np.nan)
-    enough = count >= FEWEST_QUIET
+    quiet = relative <= noise_quantile(1.0 - EXCISION_PF, samples)
+    if np.count_nonzero(quiet, axis=0).min() >= FEWEST_QUIET:
+        shares, counts = _spread_share(relative, quiet, samples)
+    else:
+        every_share, every_count = _spread_share(
+            relative.reshape(-1, 1), quiet.reshape(-1, 1), np.array([np.median(samples)])
+        )
+        shares, counts = np.repeat(every_share, samples.size), np.repeat(every_count, samples.size)
+    # The spread of n cells is itself uncertain by about 1/sqrt(n) (a quantile of half of them).
+    slack = 1.0 + 5.0 / np.sqrt(np.maximum(counts, 1))
+    return QuietSpread(samples * shares, np.nan_to_num(shares * slack, nan=np.inf) < LEAST_SHARE)
+
+
+def _spread_share(relative: Floats, quiet: NDArray[np.bool_], samples: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Effective samples by spread over those of the design, NaN where too few cells are quiet, and how many are."""
+    counts = np.count_nonzero(quiet, axis=0)
+    shares = np.full(samples.size, np.nan)
+    enough = counts >= FEWEST_QUIET
     if enough.any():
-        low, middle = np.nanquantile(quiet[:, enough], [0.1587, 0.5], axis=0)
+        cells = np.where(quiet, relative, np.nan)[:, enough]
+        low, middle = np.nanquantile(cells, [0.1587, 0.5], axis=0)
         spread = np.maximum((middle - low) / middle, 1e-9)
         m = samples[enough]
-        expected = 1.0 - noise_quantile(0.1587, m) / noise_quantile(0.5, m)
-        found[enough] = m * (expected / spread) ** 2
-    # The spread of n cells is itself uncertain by about 1/sqrt(n) (a quantile of half of them).
-    slack = 1.0 + 5.0 / np.sqrt(np.maximum(count, 1))
-    return QuietSpread(found, np.nan_to_num(found * slack, nan=np.inf) < 0.75 * samples)
+        shares[enough] = ((1.0 - noise_quantile(0.1587, m) / noise_quantile(0.5, m)) / spread) ** 2
+    return shares, counts

@@ -19,7 +19,7 @@ from sensing.source import U8_SCALE, Tuning
 # flag: what it tells an operator. docs/sensing.md says what to do about each.
 FLAGS: Final = {
     "clipping": "the converter was driven beyond its scale: lower the gain",
-    "dc": "a DC spike as strong as a tenth of the noise or more; its bins are masked: tune half a raster off",
+    "dc": "a DC spike of a fifth of the energy here or more; its bins are masked: tune half a raster off",
     "image": "what is heard here may be the mirror image of a strong signal across the tuned frequency",
     "leakage": "what is heard here may have leaked over from a far stronger signal",
     "low_level": "the noise is under one step of the converter: raise the gain",
@@ -35,18 +35,20 @@ FLAGS: Final = {
 }
 
 CLIPPED_SHARE: Final = 1e-3
-DC_TO_NOISE: Final = 0.1
+# A constant this strong beside the rest of its subchannel; signals at the tuned frequency spread over many bins.
+DC_SHARE: Final = 0.2
 # A mirror image this weak below its signal is what chance and rounding leave in a single interval.
 LEAST_IMAGE: Final = 10 ** (-45 / 10)
 # Share of the energy above the noise that the image or the leakage must explain.
 EXPLAINED_SHARE: Final = 0.5
-# Half-overlapped Hann frames of a burst that is keyed hard, measured (tests/sensing/test_impairments.py): what a
-# signal leaves in the touching subchannel, and in all others, relative to itself.
-LEAK_ADJACENT: Final = 10 ** (-30 / 10)
-LEAK_ANYWHERE: Final = 10 ** (-45 / 10)
+# What a strong signal leaves anywhere in the band, relative to itself: keying within a frame, the skirts of real
+# transmitters and the phase noise of cheap tuners; the burst of wmbus_c_868.625M_2400k.cu8 raises the whole band so.
+LEAK: Final = 10 ** (-35 / 10)
+# All subchannels of an interval together fall by 0.8 dB: far more than chance does to the median of several.
+FALL_RATIO: Final = 10 ** (-0.8 / 10)
+FALL_DEVIATIONS: Final = 5.0
 # Tuners and rate dividers are off by parts in 10^8 that nobody needs to hear of.
 SAME_TUNING: Final = 1e-7
-FALL_RATIO: Final = 10 ** (-0.8 / 10)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,16 +91,24 @@ def layout(low_hz: Floats, high_hz: Floats, center_hz: float, bin_hz: float) -> 
 
 
 def find_impairments(
-    measured: Measured, noise: Floats, busy: NDArray[np.bool_], where: Layout, lost: NDArray[np.bool_], *, u8: bool
+    measured: Measured,
+    noise: Floats,
+    busy: NDArray[np.bool_],
+    where: Layout,
+    lost: NDArray[np.bool_],
+    *,
+    least_samples: float,
+    u8: bool,
 ) -> Impairments:
-    """Flags of R intervals from what was measured in them and the noise it was judged with, shape (R, C)."""
+    """Flags of R intervals from what was measured in them and the noise it was judged with, shape (R, C).
+
+    least_samples: fewest effective samples of a cell.
+    """
     energies = measured.energies
     excess = np.where(busy, energies - noise, np.inf)
-    noise_power = np.median(noise / (where.high_hz - where.low_hz), axis=1)  # density per Hz
     dc = np.abs(measured.mean) ** 2
-    width_hz = float(np.median(where.high_hz - where.low_hz))
     rms_steps = np.sqrt(np.maximum(measured.power - dc, 0.0) / 2.0) * U8_SCALE
-    fall = np.median(energies / noise, axis=1) < FALL_RATIO
+    fall = np.median(energies / noise, axis=1) < np.minimum(FALL_RATIO, 1.0 - FALL_DEVIATIONS / np.sqrt(least_samples))
     nothing = np.zeros(len(energies), dtype=np.bool_)
     return Impairments(
         receiver={
@@ -108,7 +118,7 @@ def find_impairments(
             "samples_lost": lost,
         },
         subchannel={
-            "dc": (dc > DC_TO_NOISE * noise_power * width_hz)[:, None] & where.around_center,
+            "dc": (dc[:, None] > DC_SHARE * energies) & where.around_center,
             "image": _image(measured, energies, where) > EXPLAINED_SHARE * excess,
             "leakage": _leakage(energies - noise, where) > EXPLAINED_SHARE * excess,
         },
@@ -134,12 +144,9 @@ def _image(measured: Measured, energies: Floats, where: Layout) -> Floats:
 
 def _leakage(excess: Floats, where: Layout) -> Floats:
     """The most that the other subchannels may have left in each, shape (R, C)."""
-    strong = np.maximum(excess, 0.0)
-    gap_hz = np.maximum(where.low_hz[None, :] - where.high_hz[:, None], where.low_hz[:, None] - where.high_hz[None, :])
-    width_hz = np.median(where.high_hz - where.low_hz)
-    leak = np.where(gap_hz < 0.5 * width_hz, LEAK_ADJACENT, LEAK_ANYWHERE)
-    leak[gap_hz < -1e-6 * width_hz] = 0.0  # itself and what it overlaps
-    return np.asarray(strong @ leak)
+    apart = np.maximum(where.low_hz[None, :] - where.high_hz[:, None], where.low_hz[:, None] - where.high_hz[None, :])
+    others = apart > -1e-6 * (where.high_hz - where.low_hz)  # neither itself nor what it overlaps
+    return np.asarray(np.maximum(excess, 0.0) @ np.where(others, LEAK, 0.0))
 
 
 def tuning_flags(tuning: Tuning) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sensing.source import IqSource
-from spectrum.errors import BadInput
 
 if TYPE_CHECKING:
     from sensing.live import OnHealth
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
 class Wanted:
     """What to open and how to set it; None where the source itself knows (a file's name tells rate and centre).
 
-    on_health: told by a live source when it goes stale, runs again or gives up.
+    format_name, follow: of recordings, see sensing.files. on_health: told by a live source when it goes stale, runs
+    again or gives up.
     """
 
     place: str
@@ -27,13 +27,16 @@ class Wanted:
     loop: bool = False
     seed: int = 1
     on_health: OnHealth | None = None
+    format_name: str | None = None
+    follow: bool = False
 
 
 def _synthetic(wanted: Wanted) -> IqSource:
-    from sensing.scenes import busy_band
+    from sensing.scenes import scene_named
     from sensing.synthetic import SyntheticSource
 
-    return SyntheticSource(busy_band(wanted.center_hz or 868.0125e6, wanted.rate_hz or 2.4e6, wanted.seed))
+    scene = scene_named(wanted.place.partition(":")[2] or "busy")
+    return SyntheticSource(scene(wanted.center_hz or 868.0125e6, wanted.rate_hz or 2.4e6, wanted.seed))
 
 
 def device_named(place: str) -> int | str:
@@ -70,6 +73,20 @@ def _rtl_tcp(wanted: Wanted) -> IqSource:
     return RtlTcpSource(settings, on_health=wanted.on_health)
 
 
+def _file(wanted: Wanted) -> IqSource:
+    from sensing.files import FileSource, find_recording
+
+    recording = find_recording(
+        wanted.place,
+        rate_hz=wanted.rate_hz,
+        center_hz=wanted.center_hz,
+        format_name=wanted.format_name,
+        gain_db=wanted.gain_db,
+        growing=wanted.follow,
+    )
+    return FileSource(recording, loop=wanted.loop, follow=wanted.follow)
+
+
 # Sources that come at their own pace; everything else is played at the speed of the air.
 LIVE_KINDS: Final = ("rtlsdr", "rtl_tcp")
 
@@ -82,8 +99,8 @@ OPENERS: Final[dict[str, Callable[[Wanted], IqSource]]] = {
 
 
 def open_source(wanted: Wanted) -> IqSource:
-    """The source that `wanted.place` names; BadInput when no kind fits."""
+    """The source that `wanted.place` names: a kind of OPENERS, else a recording's file."""
     kind = wanted.place.partition(":")[0]
     if kind in OPENERS:
         return OPENERS[kind](wanted)
-    raise BadInput(f"no source is called {wanted.place!r}: expected one of {', '.join(OPENERS)} or a file")
+    return _file(wanted)

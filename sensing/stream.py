@@ -112,7 +112,15 @@ class Sensor:
         for decisions in self.detector.feed(rows.measured.energies, last=last):
             count = len(decisions.energy)
             now, waiting = waiting.split(count)
-            flags = find_impairments(now.measured, decisions.noise, decisions.busy, self._layout, now.after_loss, u8=u8)
+            flags = find_impairments(
+                now.measured,
+                decisions.noise,
+                decisions.busy,
+                self._layout,
+                now.after_loss,
+                least_samples=float(self.detector.samples.min()),
+                u8=u8,
+            )
             reports.extend(self._reports(now.times_s, decisions, flags))
         self._unjudged = waiting
         return reports
