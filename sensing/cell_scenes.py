@@ -37,7 +37,8 @@ class CellScene:
     @property
     def offset(self) -> Floats:
         """Offsets of the subchannels in halves of the captured band, shape (columns,)."""
-        return (np.arange(self.columns) - (self.columns - 1) / 2) * 2.0 / (self.columns + 0.2)
+        from_middle = np.arange(self.columns, dtype=np.float64) - (self.columns - 1) / 2
+        return np.asarray(from_middle * 2.0 / (self.columns + 0.2))
 
     def gain(self, rows: int) -> Floats:
         """Power gain per row and column, shape (rows, columns)."""

@@ -256,7 +256,7 @@ def design_thresholds(design: Design, samples: Floats) -> Thresholds:
         ratio=rows[:, 0],
         pf=np.round(law.pf(rows[:, 0], samples), 12),  # without the noise of inverting back and forth
         weakest_snr=rows[:, 1],
-        pm=rows[:, 2],
+        pm=np.round(rows[:, 2], 12),
         feasible=all(entry[3] for entry in known.values()),
     )
 
