@@ -85,6 +85,8 @@ class CaptureAnswer:
             "success": np.where(used, result.success_per_sf, np.nan),
             "throughput_bytes_per_s": result.throughput_per_sf_bytes_per_s(useful_bytes),
             "path_load_share": result.path_load_shares,
+            # Of one device: what the regulator limits, 0.01 in most sub-bands.
+            "duty_cycle": self.question.rate_per_s * self.question.airtimes_s,
         }
         if self.border_m is not None:
             columns["border_m"] = np.array(self.border_m)

@@ -99,8 +99,10 @@ def concentrated_population(airtimes_s: Floats, radius_m: float) -> Population:
     Far denser near the gateway than a disc. Printed: "such that sum(delta_m l_m) = 1"; computed: sum(delta_m) = 1,
     as shares must.
     """
-    edges = _annulus_edges(radius_m)
-    return Population(edges, _equal_load_shares(airtimes_s))
+    edges, shares = _annulus_edges(radius_m), _equal_load_shares(airtimes_s)
+    # In a small cell the outer annuli lie beyond its edge: their devices are in the outermost one that is left.
+    inside = int(np.searchsorted(edges, 1.0))
+    return Population(edges[: inside + 1], np.append(shares[: inside - 1], shares[inside - 1 :].sum()))
 
 
 def _annulus_edges(radius_m: float) -> Floats:
@@ -144,6 +146,8 @@ def distance_allocation(population: Population, radius_m: float) -> Allocation:
 
 def printed_distance_allocation(radius_m: float) -> Allocation:
     """Table B.2's rounded shares in the exact annuli, to reproduce the thesis; they are not areas of rings."""
+    if radius_m < border_radii_m()[-2]:
+        raise BadInput(f"the printed shares belong to a cell of 1000 m, got {radius_m:g} m")
     return Allocation(_annulus_edges(radius_m), np.diag(PRINTED_DISTANCE_SHARES))
 
 

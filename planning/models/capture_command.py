@@ -155,9 +155,10 @@ def _tell(report: dict[str, Any]) -> None:
         spread = f"  [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
         click.echo(f"{name:<11} {report[name]:.4f}{spread}  {meaning}")
     click.echo(f"throughput  {report['throughput_bytes_per_s']:.4g} B/s of application payload")
-    click.echo("SF   share  coverage  capture  success")
+    click.echo("SF   share  coverage  capture  success  duty cycle of a device")
     for factor, row in report["per_sf"].items():
         if row["share"] > 0.0:
             click.echo(
                 f"{factor:<4} {row['share']:.3f}    {row['coverage']:.4f}   {row['capture']:.4f}   {row['success']:.4f}"
+                f"  {row['duty_cycle']:.2%}"
             )

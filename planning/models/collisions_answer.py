@@ -13,7 +13,6 @@ from planning.models.collisions_model import (
     SYMBOL_S,
     Gateways,
     Network,
-    correlated_outage,
     gateways,
     group_rates,
     independent_outage,
@@ -29,7 +28,9 @@ LISTED: Final = 0.9999
 
 @dataclass(frozen=True, slots=True)
 class CollisionsAnswer:
-    """device_outage*: by group. at: what each gateway receives. by_gateways: mean outage with the first 1, 2, ..."""
+    """device_outage*: by group. at: what each gateway receives. by_gateways: mean
+    outage, groups weighted by their traffic, with the first 1, 2, ... gateways.
+    """
 
     network: Network
     rates_per_s: Floats
@@ -81,13 +82,14 @@ def answer_collisions(network: Network, devices: Sequence[float], rate_per_s: fl
     """Outage of device groups and gateways. devices: one number for every group, or one each."""
     rates = traffic_of(network, devices, rate_per_s)
     at = gateways(network, rates)
+    by_gateways = outage_by_gateways(network, at, rates)
     return CollisionsAnswer(
         network=network,
         rates_per_s=rates,
         at=at,
-        device_outage=correlated_outage(network, at, rates),
+        device_outage=by_gateways[-1],
         device_outage_independent=independent_outage(network, at),
-        by_gateways=outage_by_gateways(network, rates),
+        by_gateways=by_gateways @ rates / rates.sum(),
     )
 
 

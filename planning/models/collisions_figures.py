@@ -108,8 +108,9 @@ def figure_c7(seed: int) -> Figure:
     left.set(xlabel="devices per group", ylabel="outage", title="C.7a (dotted: independent; dots: simulation)")
     left.legend()
     for devices in (100, 500, 2000):
-        outage = outage_by_gateways(Network(np.full((1, MOST_DRAWN), SHARED_LINK)), np.array([devices * RATE_PER_S]))
-        right.semilogy(np.arange(1, MOST_DRAWN + 1), outage, "o-", label=f"{devices} devices")
+        shared, rate = Network(np.full((1, MOST_DRAWN), SHARED_LINK)), np.array([devices * RATE_PER_S])
+        outage = outage_by_gateways(shared, gateways(shared, rate), rate)
+        right.semilogy(np.arange(1, MOST_DRAWN + 1), outage[:, 0], "o-", label=f"{devices} devices")
     right.set(xlabel="gateways", ylabel="outage", title=f"C.7b, every link {SHARED_LINK:g}")
     right.legend()
     return figure
@@ -137,7 +138,8 @@ def figure_answer(network: Network, rates_per_s: Floats) -> Figure:
     left.axvline(1.0, color="black", linewidth=0.8)
     left.set(xlabel="traffic, times what was asked", ylabel="outage")
     left.legend()
-    by_gateways = outage_by_gateways(network, rates_per_s)
+    by_gateways = outage_by_gateways(network, gateways(network, rates_per_s), rates_per_s) @ rates_per_s
+    by_gateways /= rates_per_s.sum()
     right.semilogy(np.arange(1, by_gateways.size + 1), by_gateways, "o-")
     right.set(xlabel="gateways, in the order of the file", ylabel="mean outage of the devices")
     return figure

@@ -160,31 +160,36 @@ def correlated_outage(network: Network, at: Gateways, rates_per_s: Floats) -> Fl
     mu_q = 2 T_m lambda_E_q alpha_m / c. Exact for the own spreading factor without blocking; other spreading factors
     and blocking, both small here, enter as independent factors of each gateway.
     """
+    return outage_by_gateways(network, at, rates_per_s)[..., -1, :]
+
+
+def outage_by_gateways(network: Network, at: Gateways, rates_per_s: Floats) -> Floats:
+    """`correlated_outage` with the first 1, 2, ... gateways of the links, shape (..., gateways, groups).
+
+    Subset number s holds gateway j when bit j of s is set, so the first g gateways are the subsets below 2^g.
+    """
     groups, count = network.links.shape
     if count > MOST_GATEWAYS:
         raise BadInput(f"{count} gateways are more than the {MOST_GATEWAYS} solved exactly: use --method simulation")
-    subsets = ((np.arange(2**count)[:, np.newaxis] >> np.arange(count)) & 1).astype(bool)
-    chosen = np.where(subsets[:, np.newaxis, :], network.links, 0.0)
-    spoiled = 1.0 - np.prod(1.0 - chosen, axis=-1)
-    signs = np.where(subsets.sum(axis=1) % 2 == 1, -1.0, 1.0)
-    coefficients = signs[:, np.newaxis] * np.prod(np.where(subsets[:, np.newaxis, :], network.links, 1.0), axis=-1)
+    silent = _over_subsets(1.0 - network.links.T)
+    coefficients = _over_subsets(-network.links.T)
     met = 2.0 * network.frame.airtimes_s * network.alpha / network.channels
-    own = np.where(at.own_sf > 0.0, at.own_sf, 1.0)
-    rest = at.payload / own * at.demodulated[..., np.newaxis]
-    outage = np.zeros((*rates_per_s.shape[:-1], groups))
+    rest = at.payload / np.where(at.own_sf > 0.0, at.own_sf, 1.0) * at.demodulated[..., np.newaxis]
+    outage = np.zeros((*rates_per_s.shape[:-1], count, groups))
     for m in np.flatnonzero(network.alpha > 0.0):
-        clean = np.exp(-(rates_per_s @ spoiled.T) * met[m])
-        together = np.prod(np.where(subsets, rest[..., np.newaxis, :, m], 1.0), axis=-1)
-        outage += network.alpha[m] * ((clean * together) @ coefficients)
+        together = np.exp((rates_per_s @ (silent.T - 1.0)) * met[m])
+        together *= np.moveaxis(_over_subsets(np.moveaxis(rest[..., m], -1, 0)), 0, -1)
+        total = together[..., :1] * coefficients[0]
+        for gateway in range(count):
+            added = slice(2**gateway, 2 ** (gateway + 1))
+            total = total + together[..., added] @ coefficients[added]
+            outage[..., gateway, :] += network.alpha[m] * total
     return np.clip(outage, 0.0, 1.0)
 
 
-def outage_by_gateways(network: Network, rates_per_s: npt.ArrayLike) -> Floats:
-    """Mean device outage, groups weighted by their traffic, with the first 1, 2, ... gateways; shape (gateways,)."""
-    rates = np.asarray(rates_per_s, dtype=float)
-    means = []
-    for count in range(1, network.links.shape[1] + 1):
-        part = Network(network.links[:, :count], network.frame, network.channels, network.paths, network.sf_shares)
-        outage = correlated_outage(part, gateways(part, rates), rates)
-        means.append(float(outage @ rates / rates.sum()))
-    return np.array(means)
+def _over_subsets(values: Floats) -> Floats:
+    """Product of values over every subset of their first axis, shape (2^n, ...) for (n, ...); 1 for none."""
+    products = np.ones((1, *values.shape[1:]))
+    for value in values:
+        products = np.concatenate([products, products * value])
+    return products

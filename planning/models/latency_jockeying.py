@@ -4,61 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Final
 
 import numpy as np
 
+from planning.models.airtimes import Floats
 from planning.models.latency_model import BandUse, DutyBand, check_rates, service_rates_per_s
+from planning.models.latency_phases import growth_matrix
 
 State = tuple[int, ...]  # packets at each band, the one in service included
 
-# The thesis cuts the queues at 1000; levels beyond this probability are cut here.
-CUT_PROBABILITY: Final = 1e-13
-LONGEST_QUEUE: Final = 1000
-
 
 def jockeying_use(bands: Sequence[DutyBand], airtime_s: float, rate_per_s: float) -> BandUse:
-    """P(all bands busy) and service ratios of the jockeying M/M/c queue, by its sparse balance equations.
+    """P(all bands busy) and service ratios of the jockeying M/M/c queue, by its balance equations.
 
     Queues differ by one packet at most: a packet joins a shortest queue, by channel weight among them, and when a
-    service leaves a queue two shorter than another, a packet of the longest moves over. The queues are cut at 1000 as
-    in the thesis, or where less than 1e-13 is left. With all bands busy the total queue is the same birth and death
-    process as with one common queue, so this gives the same P(busy), wait and ratios as `band_use`: the thesis'
-    "lower" and "upper" curves cannot differ by the model.
-    """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.linalg import spsolve
+    service leaves a queue two shorter than another, a packet of the longest moves over. The thesis cuts the queues at
+    1000; here the levels (length of the shortest queue) go on without end, as x_(n+1) = x_n R from the first on.
 
+    With all bands busy the total queue is the same birth and death process as with one common queue, so this gives the
+    same P(busy), wait and ratios as `band_use`: the thesis' "lower" and "upper" curves cannot differ by the model.
+    """
     mu = service_rates_per_s(bands, airtime_s)
     check_rates(np.array([rate_per_s]), float(mu.sum()), "the capacity of these sub-bands")
-    load = rate_per_s / float(mu.sum())
-    longest = min(LONGEST_QUEUE, 2 + int(np.log(CUT_PROBABILITY) / np.log(load) / len(bands)))
-    states = list(_states(len(bands), longest))
-    place = {state: index for index, state in enumerate(states)}
-    rows, columns, rates = [], [], []
-    for state in states:
-        for target, rate in _moves(state, [float(value) for value in mu], bands, rate_per_s):
-            if target in place:
-                rows += [place[target], place[state]]
-                columns += [place[state], place[state]]
-                rates += [rate, -rate]
-    size = len(states)
-    system = coo_matrix((np.array(rates), (np.array(rows), np.array(columns))), shape=(size, size)).tolil()
-    system[0, :] = 1.0
-    right = np.zeros(size)
+    # Time in units of 1 / sum(mu): the rates of a device can be as small as one packet a year.
+    load, shares = rate_per_s / float(mu.sum()), [float(value) for value in mu / mu.sum()]
+    blocks = {
+        (low, high): _block(low, high, shares, bands, load)
+        for low, high in ((0, 0), (0, 1), (1, 0), (2, 1), (2, 2), (2, 3))
+    }
+    growth = growth_matrix(blocks[2, 3], blocks[2, 2], blocks[2, 1])
+    resolvent = np.linalg.inv(np.eye(len(growth)) - growth)
+    size = len(growth)
+    system = np.block([[blocks[0, 0], blocks[0, 1]], [blocks[1, 0], blocks[2, 2] + growth @ blocks[2, 1]]]).T
+    system[0] = np.concatenate([np.ones(size), resolvent.sum(axis=1)])
+    right = np.zeros(2 * size)
     right[0] = 1.0
-    share = spsolve(system.tocsc(), right)
-    busy = np.array(states) > 0
-    return BandUse(np.asarray(share[busy.all(axis=1)].sum()), (share @ busy) * mu / rate_per_s)
+    solution = np.linalg.solve(system, right)
+    all_busy = float((solution[size:] @ resolvent).sum())
+    serving = np.array(_level(0, len(bands)), dtype=float)
+    busy = solution[:size] @ serving + all_busy
+    return BandUse(np.asarray(all_busy), busy * np.array(shares) / load)
 
 
-def _states(count: int, longest: int) -> Iterator[State]:
-    """All states whose queues differ by one packet at most."""
-    yield (0,) * count
-    for shortest in range(longest):
-        for extra in product((0, 1), repeat=count):
-            if any(extra):
-                yield tuple(shortest + more for more in extra)
+def _level(shortest: int, count: int) -> list[State]:
+    """The states whose shortest queue has `shortest` packets: some queues, not all, are one longer."""
+    return [tuple(shortest + more for more in extra) for extra in product((0, 1), repeat=count) if not all(extra)]
+
+
+def _block(low: int, high: int, mu: Sequence[float], bands: Sequence[DutyBand], rate: float) -> Floats:
+    """Rates from the states of one level to those of another, the negative sums included when they are the same."""
+    place = {state: index for index, state in enumerate(_level(high, len(bands)))}
+    block = np.zeros((len(place), len(place)))
+    for row, state in enumerate(_level(low, len(bands))):
+        for target, flow in _moves(state, mu, bands, rate):
+            if target in place:
+                block[row, place[target]] += flow
+            if low == high:
+                block[row, row] -= flow
+    return block
 
 
 def _moves(

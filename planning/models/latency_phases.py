@@ -92,12 +92,14 @@ def _solve(moves: _Moves, loads: Floats) -> tuple[Floats, Floats]:
     """Mean queue, shape (loads,), and P(band busy), shape (loads, bands); time in units of 1 / sum(mu)."""
     rate = loads[:, np.newaxis, np.newaxis]
     size, full = len(moves.states), moves.full
-    growth = _growth(moves, rate)
+    identity = np.eye(full.size)
+    leaving = (moves.stages_full + moves.queued).sum(axis=1)
+    growth = growth_matrix(rate * identity, moves.stages_full - np.diag(leaving) - rate * identity, moves.queued)
     generator = rate * (moves.arrivals - np.diag(moves.arrivals.sum(axis=1)))
     generator = generator + moves.stages - np.diag(moves.stages.sum(axis=1))
     # With all bands busy an arrival leaves for level 1 and a departure from level 1 comes back.
-    generator[:, full[:, np.newaxis], full] += growth @ moves.queued - rate * np.eye(full.size)
-    resolvent = np.linalg.inv(np.eye(full.size) - growth)
+    generator[:, full[:, np.newaxis], full] += growth @ moves.queued - rate * identity
+    resolvent = np.linalg.inv(identity - growth)
     totals = np.ones((loads.size, size))
     totals[:, full] = resolvent.sum(axis=2)
     system = np.swapaxes(generator, 1, 2).copy()
@@ -111,20 +113,22 @@ def _solve(moves: _Moves, loads: Floats) -> tuple[Floats, Floats]:
     return queue, solution @ (moves.states > 0).astype(float)
 
 
-def _growth(moves: _Moves, rate: Floats) -> Floats:
-    """R of the levels with a queue, by logarithmic reduction (Latouche and Ramaswami)."""
-    identity = np.eye(moves.full.size)
-    leaving = (moves.stages_full + moves.queued).sum(axis=1)
-    local = moves.stages_full - np.diag(leaving) - rate * identity
+def growth_matrix(up: Floats, local: Floats, down: Floats) -> Floats:
+    """R of a quasi-birth-death process, x_(level + 1) = x_level R, by logarithmic reduction (Latouche, Ramaswami).
+
+    up, local, down: transition rates between the states of one level and those of the next, the same and the previous
+    one, shape (..., states, states); local carries the negative sums on its diagonal.
+    """
+    identity = np.eye(local.shape[-1])
     inverse = np.linalg.inv(-local)
-    up, down = rate * inverse, inverse @ moves.queued
-    first, product_of_ups = down.copy(), up.copy()
+    rise, fall = inverse @ up, inverse @ down
+    first, rises = fall.copy(), rise.copy()
     for _ in range(_REDUCTIONS):
-        middle = np.linalg.inv(identity - up @ down - down @ up)
-        up, down = middle @ up @ up, middle @ down @ down
-        step = product_of_ups @ down
+        middle = np.linalg.inv(identity - rise @ fall - fall @ rise)
+        rise, fall = middle @ rise @ rise, middle @ fall @ fall
+        step = rises @ fall
         first += step
-        product_of_ups = product_of_ups @ up
+        rises = rises @ rise
         if np.abs(step).max() < _PRECISION:
             break
-    return np.asarray(rate * np.linalg.inv(-(local + rate * first)))
+    return np.asarray(up @ np.linalg.inv(-(local + up @ first)))

@@ -146,18 +146,27 @@ def simulate_collisions(
     *,
     packets_each: int = 400,
     replications: int = 10,
+    aggregated_duty_cycle: float = 1.0,
+    receive_s: float = 0.0,
+    advance: Callable[[], object] = lambda: None,
 ) -> tuple[Estimate, ...]:
     """Share of packets per band that overlap a packet of another device on their channel, all devices on one SF."""
     shares = []
     for _ in range(replications):
         sent = [
             schedule(
-                np.cumsum(rng.exponential(1.0 / rate_per_s, packets_each)), rng.random(packets_each), bands, airtime_s
+                np.cumsum(rng.exponential(1.0 / rate_per_s, packets_each)),
+                rng.random(packets_each),
+                bands,
+                airtime_s,
+                aggregated_duty_cycle=aggregated_duty_cycle,
+                receive_s=receive_s,
             )
             for _ in range(devices)
         ]
         begin_s, end_s = 0.2 * packets_each / rate_per_s, min(float(one.starts_s[-1]) for one in sent)
         shares.append(_collided_shares(sent, airtime_s, begin_s, end_s, len(bands)))
+        advance()
     return tuple(of_replications(share) for share in np.transpose(shares))
 
 
@@ -175,4 +184,5 @@ def _collided_shares(
     collided[1:] |= overlaps
     collided[:-1] |= overlaps
     counted = (starts_s >= begin_s) & (starts_s < end_s)
-    return [float(collided[counted & (band == index)].mean()) for index in range(bands)]
+    in_bands = [collided[counted & (band == index)] for index in range(bands)]
+    return [float(inside.mean()) if inside.size else 0.0 for inside in in_bands]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.special import gammainc
 
 from planning.models.airtimes import Floats
-from planning.models.latency_model import DutyBand, check_rates, service_rates_per_s
+from planning.models.latency_model import DutyBand, band_use, check_rates, half_mmc_wait_s, service_rates_per_s
 from planning.models.latency_phases import PhaseSolution, phase_solution
 from spectrum.errors import BadInput
 
@@ -23,6 +23,7 @@ _TAIL_DECAY: Final = 40.0
 # Stages of service solved for, by number of bands: more stages lie nearer to the truth, their chains grow as k^bands.
 _STAGES: Final = {1: (1, 2), 2: (1, 2, 3, 4), 3: (1, 2, 3)}
 _STAGES_OF_MANY: Final = (1, 2)
+_SOLVED_LOAD: Final = 0.999
 
 
 def mdc_wait(load: npt.ArrayLike, servers: int) -> Floats:
@@ -77,13 +78,23 @@ def refined(bands: Sequence[DutyBand], airtime_s: float, rates_per_s: npt.ArrayL
 
     Better than half of M/M/c: the chain is solved exactly for Erlang services of 1, 2, ... stages, and the polynomial
     in 1/k through these answers is read at 1/k = 0, where a service has its length for certain. For one band two
-    stages give M/D/1 exactly.
+    stages give M/D/1 exactly. Beyond 0.999 of the capacity, where the queue's equations lose their digits, the ratio to
+    half of M/M/c is that at 0.999; it tends to 1 there.
     """
+    rates = np.asarray(rates_per_s, dtype=float).reshape(-1)
+    total = float(service_rates_per_s(bands, airtime_s).sum())
+    check_rates(rates, total, "the capacity of these sub-bands")
+    solved = np.minimum(rates, _SOLVED_LOAD * total)
     stages = _STAGES.get(len(bands), _STAGES_OF_MANY)
     wait_s, ratios = np.zeros(1), np.zeros((1, len(bands)))
     for count in stages:
         # Lagrange: the weight at 0 of the node 1/k is the product over the others j of k / (k - j).
         weight = float(np.prod([count / (count - other) for other in stages if other != count]))
-        solution = phase_solution(bands, airtime_s, rates_per_s, count)
+        solution = phase_solution(bands, airtime_s, solved, count)
         wait_s, ratios = wait_s + weight * solution.wait_s, ratios + weight * solution.ratios
+    beyond = rates > solved
+    if beyond.any():
+        at = half_mmc_wait_s(bands, airtime_s, rates[beyond]) / half_mmc_wait_s(bands, airtime_s, solved[beyond])
+        wait_s[beyond] *= at
+        ratios[beyond] = band_use(bands, airtime_s, rates[beyond]).ratios
     return PhaseSolution(wait_s, ratios)

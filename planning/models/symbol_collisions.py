@@ -16,8 +16,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, pdtr, pdtrc
-from scipy.stats import binom, poisson
+from scipy.special import comb as choose
+from scipy.special import gammaln, pdtr, pdtrc, xlogy
 
 from planning.models.airtimes import Floats
 from spectrum.errors import BadInput
@@ -26,6 +26,19 @@ from spectrum.errors import BadInput
 MOST_STATES: Final = 60_000
 # Below this probability of exceeding in one symbol, exceeding in any of a few hundred is beyond what is reported.
 _NEGLIGIBLE: Final = 1e-15
+
+
+def _poisson(count: npt.NDArray[np.int64], mean: Floats | float) -> Floats:
+    """Poisson probabilities, 0 for negative counts; scipy.stats has them too, but takes longer to import."""
+    at = np.maximum(count, 0)
+    return np.asarray(np.where(count >= 0, np.exp(xlogy(at, mean) - mean - gammaln(at + 1.0)), 0.0))
+
+
+def _binomial(count: npt.NDArray[np.int64], among: int, probability: float) -> Floats:
+    """Binomial probabilities, 0 outside 0..among."""
+    at = np.clip(count, 0, among)
+    values = choose(among, at) * probability**at * (1.0 - probability) ** (among - at)
+    return np.asarray(np.where((count >= 0) & (count <= among), values, 0.0))
 
 
 def first_symbol_cdf(rate: npt.ArrayLike, n_int: int, largest: int) -> Floats:
@@ -46,7 +59,11 @@ def next_symbol_cdf(rate: float, n_int: int, now: int, largest: int) -> float:
     """
     ended = np.arange(now + 1)
     started = largest - now + ended
-    return float((binom.pmf(ended, now, 1.0 / (n_int + 1)) * poisson.cdf(started, rate)).sum())
+    return float(
+        (
+            _binomial(ended, now, 1.0 / (n_int + 1)) * np.where(started >= 0, pdtr(np.maximum(started, 0), rate), 0.0)
+        ).sum()
+    )
 
 
 def approximate_cdf(rate: npt.ArrayLike, n_int: int, n_ref: int, largest: int) -> Floats:
@@ -62,9 +79,7 @@ def approximate_cdf(rate: npt.ArrayLike, n_int: int, n_ref: int, largest: int) -
     at = rates[relevant][..., np.newaxis]
     if at.size:
         staying = np.arange(largest + 1)
-        with np.errstate(divide="ignore"):
-            log_mean = np.log(at * n_int)
-        common = np.exp(staying * log_mean - at * n_int - gammaln(staying + 1.0))
+        common = _poisson(staying, at * n_int)
         both = (common * pdtr(largest - staying, at) ** 2).sum(axis=-1)
         first = pdtr(largest, at[..., 0] * (n_int + 1))
         result[relevant] = first * np.minimum(both / np.where(first > 0.0, first, 1.0), 1.0) ** (n_ref - 1)
@@ -96,10 +111,10 @@ def _cdf_of_short_reference(rate: float, n_int: int, n_ref: int, largest: int) -
     old = np.arange(largest + 1)
     allowed = old[:, np.newaxis] + old <= largest
     share = np.zeros((largest + 1, largest + 1))
-    share[:, 0] = poisson.pmf(old, rate * (n_int + 1))
-    starting = np.array([poisson.pmf(old - before, rate) for before in old])
+    share[:, 0] = _poisson(old, rate * (n_int + 1))
+    starting = np.array([_poisson(old - before, rate) for before in old])
     for step in range(n_ref - 1):
-        ending = np.array([binom.pmf(before - old, before, 1.0 / (n_int + 1 - step)) for before in old])
+        ending = np.array([_binomial(before - old, int(before), 1.0 / (n_int + 1 - step)) for before in old])
         share = np.where(allowed, ending.T @ share @ starting, 0.0)
     return float(share.sum())
 
@@ -111,7 +126,7 @@ def _cdf_by_ages(rate: float, n_int: int, n_ref: int, largest: int) -> float:
     bars = np.array(list(combinations(range(width + largest), width)), dtype=np.int64)
     counts = np.diff(bars, axis=1, prepend=-1) - 1
     place = {row.tobytes(): index for index, row in enumerate(counts)}
-    share = np.exp((poisson.logpmf(counts, rate)).sum(axis=1))
+    share = _poisson(counts, rate).prod(axis=1)
     shifted = np.hstack([counts[:, 1:], np.zeros((len(counts), 1), dtype=np.int64)])
     room = largest - shifted.sum(axis=1)
     moves = []
@@ -119,7 +134,9 @@ def _cdf_by_ages(rate: float, n_int: int, n_ref: int, largest: int) -> float:
         fits = np.flatnonzero(room >= started)
         target = shifted[fits].copy()
         target[:, -1] = started
-        moves.append((fits, np.array([place[row.tobytes()] for row in target]), poisson.pmf(started, rate)))
+        moves.append(
+            (fits, np.array([place[row.tobytes()] for row in target]), float(_poisson(np.array(started), rate)))
+        )
     for _ in range(n_ref - 1):
         after = np.zeros_like(share)
         for source, target, probability in moves:

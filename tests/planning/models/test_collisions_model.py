@@ -103,6 +103,15 @@ def test_inclusion_and_exclusion_equals_enumeration() -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+def test_the_first_gateways_are_the_network_without_the_others() -> None:
+    network, rates = Network(LINKS), np.array([1.0, 2.0, 3.0])
+    by_gateways = outage_by_gateways(network, gateways(network, rates), rates)
+    for count in (1, 2, 3):
+        part = Network(LINKS[:, :count])
+        alone = correlated_outage(part, gateways(part, rates), rates)
+        np.testing.assert_allclose(by_gateways[count - 1], alone, rtol=1e-12)
+
+
 def test_gateways_that_share_no_interferer_are_independent() -> None:
     """Each gateway hears its own group and both hear a silent-but-one group of a single device."""
     links = np.array([[1.0, 0.0], [0.0, 1.0], [0.7, 0.4]])
@@ -151,7 +160,8 @@ def test_blocking_is_negligible_at_the_reference_and_overstated_at_load() -> Non
 def test_diversity_pays_less_with_each_gateway_and_with_more_devices() -> None:
     gains = []
     for rate in (0.2, 3.0):
-        outage = outage_by_gateways(Network(np.full((1, 6), 0.5)), np.array([rate]))
+        network, rates = Network(np.full((1, 6), 0.5)), np.array([rate])
+        outage = outage_by_gateways(network, gateways(network, rates), rates)[:, 0]
         assert np.all(np.diff(outage) < 0)
         ratios = outage[:-1] / outage[1:]
         assert np.all(np.diff(ratios) < 0)

@@ -22,10 +22,19 @@ def test_keys_and_numbers(plan_json: PlanJson) -> None:
     assert same["wait_s"] == pytest.approx(answer["wait_s"])
 
 
+def test_the_quoted_capacity_with_its_own_airtime(plan_json: PlanJson) -> None:
+    arguments = ("--bands", "G,G4", "--aggregated-duty-cycle", "0.05", "--airtime-s", "3.416064", "--load", "0.5")
+    answer = plan_json("latency", *arguments)
+    assert answer["capacity_per_s"] == pytest.approx(0.0146, abs=5e-5)
+    assert answer["service_rates_per_s"]["G4"] == pytest.approx(1 / 3.416064)
+
+
 def test_the_simulation_holds_the_model(plan_json: PlanJson) -> None:
     answer = plan_json("latency", "--bands", "G,G2", "--load", "0.5", "--method", "simulation", "--seed", "4")
     low, high = answer["wait_interval_s"]
     assert low <= answer["waits_s"]["refined"] <= high
+    for name, (low, high) in answer["collision_probability_interval"].items():
+        assert low - 0.01 <= answer["collision_probability_per_sf"]["12"][name] <= high + 0.01
     assert answer == plan_json("latency", "--bands", "G,G2", "--load", "0.5", "--method", "simulation", "--seed", "4")
 
 
@@ -47,6 +56,9 @@ def test_the_simulation_holds_the_model(plan_json: PlanJson) -> None:
         (("--load", "0.5", "--sf-shares", "seven"), "7=0.5"),
         (("--load", "0.5", "--bands", "G,G2", "--method", "exact"), "refined"),
         (("--load", "0.5", "--plot", "x.txt"), ".png"),
+        (("--load", "0.5", "--airtime-s", "0"), "airtime"),
+        (("--load", "0.5", "--receive-windows", "-1"), "receive"),
+        (("--load", "nan"), "below 1"),
         (("--load", "0.5", "--devices", "0"), "--devices"),
     ],
 )
