@@ -87,6 +87,7 @@ def site(
         if path is not None:
             check(path)
     from planning.models.site_answer import SiteAnswer, changes
+    from planning.models.site_opinions import opinions
 
     target = given["target"]
     if not 0.0 < target < 1.0:
@@ -104,9 +105,14 @@ def site(
 
         write_report(html, answer, found, source)
     if as_json:
-        what_if = {change.name: change.as_json(answer) for change in found}
         emit_json(
-            {**answer.as_json(), "what_if": what_if, "occupancy_source": source, **_simulated_json(answer, drawn)}
+            {
+                **answer.as_json(),
+                "what_if": {change.name: change.as_json(answer) for change in found},
+                "other_models": opinions(answer),
+                "occupancy_source": source,
+                **_simulated_json(answer, drawn),
+            }
         )
     else:
         _print(answer, found, source, drawn)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from planning.models.figures import panels
 from planning.models.site_figures import draw_changes, draw_growth, draw_headroom, draw_map
+from planning.models.site_opinions import opinions
 from spectrum.errors import BadInput, Failed
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def report_html(answer: SiteAnswer, found: Sequence[Change], source: str) -> str
         "<h2>Gateways</h2>",
         _gateways(answer),
         _pool(answer),
+        "<h2>What the single models say</h2>",
+        _opinions(answer),
         "<h2>What is assumed</h2><ul>",
         *(f"<li>{escape(line)}</li>" for line in ASSUMPTIONS),
         "</ul></body></html>",
@@ -125,6 +128,15 @@ def _pool(answer: SiteAnswer) -> str:
     note = f"<p class=bad>{escape(answer.pool.infeasible)}</p>" if answer.pool.infeasible else ""
     kept = f"<p>{answer.pool.reserved} subchannels reserved ({answer.pool.subchannels:.3g} used).</p>"
     return "<h2>Pool</h2>" + note + kept + _table(["group", "slots an interval"], rows)
+
+
+def _opinions(answer: SiteAnswer) -> str:
+    said = opinions(answer)
+    rows = [
+        [name, "paper C: shared collisions, no capture", _percent(value)] for name, value in said["collisions"].items()
+    ]
+    rows += [[name, "paper B: one gateway in a disc", _percent(value)] for name, value in said["capture"].items()]
+    return _table(["group or gateway", "model", "outage"], rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -56,6 +56,14 @@ def test_the_town_is_planned_and_simulated_within_its_interval(plan_json: Json) 
     assert answer["what_if"]["one more subchannel"]["outage"] < answer["outage"]
 
 
+def test_papers_b_and_c_agree_where_their_assumptions_hold(plan_json: Json, site_file: Callable[[str], str]) -> None:
+    """One cell around one gateway is paper B's case, and near paper C's, which trades capture for equal powers."""
+    cell = group(devices=1000, payload_bytes=63, coding_rate=4, radius_m=1000.0)
+    answer = plan_json("site", site_file(cell))
+    assert answer["other_models"]["capture"]["g"] == pytest.approx(answer["outage"], abs=0.03)
+    assert answer["other_models"]["collisions"]["m"] == pytest.approx(answer["outage"], abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("tables", "limiting"),
     [
