@@ -24,9 +24,13 @@ PRIOR_WEIGHT: Final = 3.0
 PRIOR_JITTER: Final = 0.01
 # No schedule is taken for more exact than this share of its period (and of a timestamp's resolution).
 LEAST_JITTER: Final = 5e-4
-# Share of an application's receptions that may come anywhere within a quarter period (eq. E.7's condition), once all
-# applications are known: no reception is a stray merely because its delay was long.
+# Share of an application's receptions that may come anywhere within a quarter period (eq. E.7's condition; nearly half
+# of it where there is no other application), once all are known: no reception is a stray merely for a long delay,
+# unless strays are common.
 LATE_SHARE: Final = 0.01
+FEW_STRAYS: Final = 0.05
+LATE_REACH: Final = 0.25
+LATE_REACH_ALONE: Final = 0.48
 UNOWNED: Final = -1
 
 
@@ -110,7 +114,8 @@ def assign(
         odds = np.log((1 - lattice.outage) / lattice.outage)
         gain[row] = odds - np.log(2 * lattice.jitter_s) - apart / lattice.jitter_s
         if late_share:
-            late = np.where(apart < lattice.period_s / 4, odds + np.log(2 * late_share / lattice.period_s), -np.inf)
+            reach = (LATE_REACH_ALONE if len(lattices) == 1 else LATE_REACH) * lattice.period_s
+            late = np.where(apart < reach, odds + np.log(late_share / (2 * reach)), -np.inf)
             np.maximum(gain[row], late, out=gain[row])
         gain[row, (times_s < lattice.from_s) | (times_s >= lattice.until_s)] = -np.inf
     floor = np.log(noise_per_s)
@@ -172,7 +177,8 @@ def settled(times_s: Floats, found: Explanation) -> Explanation:
     if not found.lattices:
         return found
     span = max(float(times_s[-1] - times_s[0]), 1e-9)
-    noise = max(float(found.unowned.sum()), 0.5) / span
+    strays = int(found.unowned.sum())
+    noise = (strays if strays > max(3, FEW_STRAYS * times_s.size) else 0.5) / span
     owner, slot = assign(times_s, found.lattices, noise, LATE_SHARE)
     return Explanation(found.lattices, owner, slot, found.score)
 

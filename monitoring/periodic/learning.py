@@ -36,6 +36,10 @@ UNEVEN: Final = 20.0
 SURE_RECEPTIONS: Final = 8
 # Retransmissions follow within this share of the period.
 REPEAT_SHARE: Final = 0.05
+# Receptions come in bursts when this share of gaps is below REPEAT_SHARE of the long ones, and the longest of them is
+# this much shorter than the shortest other.
+BURST_SHARE: Final = 0.15
+BURST_VOID: Final = 0.3
 # A period that differs less is the same one, drifting.
 SAME_PERIOD: Final = 0.005
 
@@ -81,6 +85,10 @@ def learn(
     """
     if times_s.size < max(least_receptions, LEAST_RECEPTIONS) or times_s[-1] <= times_s[0]:
         return Learned((), times_s)
+    first = first_of_bursts(times_s)
+    if not first.all():
+        learned = learn(times_s[first], labelled, false_alarm, resolution_s, least_receptions)
+        return replace(learned, repeats=learned.repeats + int((~first).sum()))
     alone = one_application(times_s, labelled, resolution_s)
     if alone is not None:
         return Learned((track_of(alone, false_alarm),), times_s[:0])
@@ -98,6 +106,17 @@ def learn(
     rest, repeats = _without_repeats(times_s[~kept], members)
     tracks, changes = _in_succession([track_of(one, false_alarm) for one in members])
     return Learned(tuple(tracks), rest, echoes + repeats, tuple(changes))
+
+
+def first_of_bursts(times_s: Floats) -> NDArray[np.bool_]:
+    """Which receptions begin a burst of retransmissions; all, where receptions do not come in bursts.
+
+    They do when a good part of the gaps is tiny and no gap is between tiny and long.
+    """
+    gaps = np.diff(times_s)
+    tiny = gaps < REPEAT_SHARE * float(np.quantile(gaps, 0.9))
+    bursts = tiny.mean() >= BURST_SHARE and not tiny.all() and gaps[tiny].max() < BURST_VOID * gaps[~tiny].min()
+    return np.concatenate([[True], ~tiny]) if bursts else np.ones(times_s.size, dtype=bool)
 
 
 def one_application(times_s: Floats, labelled: bool = False, resolution_s: float = 0.0) -> Member | None:

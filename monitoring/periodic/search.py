@@ -30,6 +30,8 @@ COMMON_DIVISOR_OUTAGE: Final = 0.33
 # Factors by which a period may grow after an update, and nats that the moment of a change costs.
 MULTIPLES: Final = (2, 3, 4, 5, 6)
 CHANGE_COST: Final = 5.0
+# How often the lattices found are gone through for simpler ones.
+PASSES: Final = 3
 PHASE_BINS: Final = 40
 MAX_APPLICATIONS: Final = 8
 # Receptions searched at once: cost grows with the square root of patience, not of accuracy.
@@ -122,7 +124,11 @@ def find_applications(times_s: Floats, false_alarm: float = 0.01, resolution_s: 
     """All periodic applications in `times_s` (ascending, seconds, shape (M,)), each significant at `false_alarm`."""
     needed = -float(np.log(false_alarm))
     found = _extended(times_s, explain(times_s, [], 1, resolution_s), needed, resolution_s)
-    found = _simplified(times_s, found, needed, resolution_s)
+    for _ in range(PASSES):
+        simpler = _simplified(times_s, found, needed, resolution_s)
+        if simpler is found:
+            break
+        found = simpler
     return settled(times_s, _with_changes(times_s, found, resolution_s))
 
 
@@ -154,7 +160,7 @@ def _simplified(times_s: Floats, found: Explanation, needed: float, resolution_s
         trials = [explain(times_s, others, 6, resolution_s)] if others else []
         member = times_s[found.members(index)]
         thin = found.lattices[index].outage > COMMON_DIVISOR_OUTAGE
-        for factor in (0.5, 1 / 3, 2.0, 3.0):
+        for factor in (1 / 2, 1 / 3, 2.0, 3.0, *(MULTIPLES[2:] if thin else ())):
             changed = lattice_at(member, found.lattices[index].period_s * factor, resolution_s)
             if changed is None:
                 continue

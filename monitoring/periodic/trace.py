@@ -152,8 +152,6 @@ def _csv(path: Path) -> tuple[pa.Table | None, Broken]:
     import pyarrow as pa
     from pyarrow import csv
 
-    if not path.read_bytes()[:4096].strip():
-        return None, (0, [])
     broken: list[str] = []
     count = 0
 
@@ -167,6 +165,8 @@ def _csv(path: Path) -> tuple[pa.Table | None, Broken]:
     with path.open("rb") as stream:
         header = stream.readline().decode("utf-8-sig", "replace")
         receptions = stream.read(4096).strip()
+    if not header.strip() and not receptions:
+        return None, (0, [])
     delimiter = max(",;\t", key=header.count)
     names = [name.strip().strip('"') for name in header.strip().split(delimiter)]
     if not receptions:
@@ -217,11 +217,10 @@ def to_seconds(column: Any, unit: str, zone: tzinfo) -> tuple[Floats, dict[str, 
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         numbers = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
         return *_scaled(numbers, unit), 0
-    text = column.to_numpy(zero_copy_only=False)
     try:
         numbers = pc.cast(pc.utf8_trim_whitespace(column), pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
-        return _mixed(text, unit, zone)
+        return _mixed(column.to_numpy(zero_copy_only=False), unit, zone)
     return *_scaled(numbers.astype(np.float64), unit), 0
 
 
