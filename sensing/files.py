@@ -170,9 +170,9 @@ class FileSource(SourceContext):
                 left = wanted if self.recording.length_bytes is None else self.recording.length_bytes - read_bytes
                 data = file.read(min(wanted, left))
                 whole = len(data) // size * size
+                file.seek(whole - len(data), 1)  # what is cut within a sample is read again when it is whole
                 if whole:
                     read_bytes += whole
-                    file.seek(whole - len(data), 1)  # what is cut within a sample is read again when it is whole
                     yield IqBlock(self._decode(data[:whole], first), first, first / rate_hz)
                     first += whole // size
                 elif self._loop and read_bytes:
