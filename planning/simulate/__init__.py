@@ -1,0 +1,1 @@
+"""Simulation of LPWAN access at scale: traffic, policies, reception, and the closed forms they are held against."""
