@@ -19,7 +19,7 @@ from planning.models.site_reception import ALL, MECHANISMS, Reception, reception
 # Traffic is searched between these multiples of today's.
 LEAST_LOAD: Final = 1e-3
 MOST_LOAD: Final = 1e4
-BISECTIONS: Final = 30
+BISECTIONS: Final = 22
 
 # Places tried for one more gateway: a grid of so many a side; nearer than this to another it would only add antennas.
 GRID_SIDE: Final = 5

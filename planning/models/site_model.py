@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,12 @@ NEAREST_M: Final = 1.0
 BORDER_SCALES: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0)
 
 
+@lru_cache(maxsize=256)
+def _airtimes_s(payload_bytes: int, coding_rate: int) -> Floats:
+    """The same few frames are asked for thousands of times in a search."""
+    return airtimes_s(payload_bytes, coding_rate)
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Alike devices. points_m: where they are, shape (K, 2), equally many at each point.
@@ -46,7 +53,7 @@ class Group:
     @property
     def airtimes_s(self) -> Floats:
         """Airtime of a frame on SF7..SF12, shape (6,)."""
-        return airtimes_s(self.payload_bytes, self.coding_rate)
+        return _airtimes_s(self.payload_bytes, self.coding_rate)
 
 
 @dataclass(frozen=True, slots=True)

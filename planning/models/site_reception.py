@@ -133,19 +133,18 @@ def _sets_of(group: int, model: SiteModel, snr: list[Floats], rates: list[Floats
     own, airtime = snr[group], airtimes[group][0]
     strongest = np.argsort(-np.log(own).mean(axis=0))[:GATEWAYS_PER_GROUP]
     members = tuple(_all_sets(sorted(int(j) for j in strongest)))
-    # a device does not interfere with itself
-    others = [
-        rate * ((model.groups[y].devices - 1) / model.groups[y].devices if y == group else 1.0)
-        for y, rate in enumerate(rates)
-    ]
-    rate, load = np.concatenate(others), np.concatenate([r * t for r, t in zip(others, airtimes, strict=True)])
+    noise = np.stack([_noise(own, chosen) for chosen in members])
+    senders = [y for y, rate in enumerate(rates) if rate.any()]
+    if group not in senders:  # a slot of the pool has no interferers
+        return _Sets(members, noise, np.zeros_like(noise), np.zeros_like(noise))
+    others = [rates[y] * _without_itself(model, group, y) for y in senders]
+    rate = np.concatenate(others)
+    load = np.concatenate([r * airtimes[y] for r, y in zip(others, senders, strict=True)])
     elsewhere, elsewhere_load = _other_factors(rate), _other_factors(load)
-    ratio = np.concatenate(snr)[None, :, :] / own[:, None, :]
+    ratio = np.concatenate([snr[y] for y in senders])[None, :, :] / own[:, None, :]
     survives_co = 1.0 / (1.0 + CO_SF * ratio)
     survives_inter = [1.0 / (1.0 + threshold * ratio) for threshold in INTER_SF]
-    noise = np.stack([_noise(own, chosen) for chosen in members])
-    co = np.empty_like(noise)
-    inter = np.empty_like(noise)
+    co, inter = np.empty_like(noise), np.empty_like(noise)
     for index, chosen in enumerate(members):
         hurt = 1.0 - survives_co[:, :, list(chosen)].prod(axis=2)
         co[index] = (hurt @ rate) * airtime + hurt @ load
@@ -153,6 +152,12 @@ def _sets_of(group: int, model: SiteModel, snr: list[Floats], rates: list[Floats
             hurt = 1.0 - survives_inter[m][:, :, list(chosen)].prod(axis=2)
             inter[index, :, m] = (hurt @ elsewhere[:, m]) * airtime[m] + hurt @ elsewhere_load[:, m]
     return _Sets(members, noise, co, inter)
+
+
+def _without_itself(model: SiteModel, group: int, other: int) -> float:
+    """A device does not interfere with itself: the share of a group's traffic that one of its members meets."""
+    devices = model.groups[other].devices
+    return (devices - 1) / devices if other == group else 1.0
 
 
 def _noise(own: Floats, chosen: tuple[int, ...]) -> Floats:
