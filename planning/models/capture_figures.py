@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 REFERENCE: Final = CaptureQuestion(devices=1200)  # 63 bytes PHY, CR 4, one frame in ten minutes, 8 channels
 DRAWN_SF: Final = (7, 10, 12)  # those of figure B.3
 SIMULATED: Final = np.array([300.0, 1000.0, 2000.0, 3000.0])
+SIMULATED_FRAMES: Final = 10_000  # a replication
 LARGEST: Final = 3000.0
+POINTS: Final = 100
 
 
 def _counts(largest: float = LARGEST) -> Floats:
-    return np.linspace(largest / 100, largest, 100)
+    return np.linspace(largest / POINTS, largest, POINTS)
 
 
 def _model(question: CaptureQuestion, counts: Floats) -> Capture:
@@ -60,7 +62,9 @@ def _simulate(question: CaptureQuestion, counts: Floats, rng: np.random.Generato
     for count in counts:
         at = replace(question, devices=float(count))
         estimates.append(
-            simulate_capture(allocation_for(at), at.traffic, rng, radius_m=at.radius_m, paths=at.paths, frames=10_000)
+            simulate_capture(
+                allocation_for(at), at.traffic, rng, radius_m=at.radius_m, paths=at.paths, frames=SIMULATED_FRAMES
+            )
         )
     return estimates
 

@@ -15,6 +15,7 @@ from scipy.special import pdtr
 
 from planning.models.airtimes import Floats
 from planning.models.capture_cell import CO_SF_DB, COVERAGE_DB, INTER_SF_DB, Allocation, snr_at_1m_db
+from planning.models.loss_queue import erlang_b
 from spectrum.errors import BadInput
 
 PATHS: Final = 8  # demodulation paths of the SX1301
@@ -137,7 +138,7 @@ def capture(
         coverage_per_sf=coverage,
         capture_per_sf=_captured(geometry, traffic, total / traffic.channels, sf_shares, readings),
         drop=drop_probability(offered, paths),
-        drop_erlang_b=erlang_b(offered, paths),
+        drop_erlang_b=erlang_b(paths, offered),
         path_load_shares=path_loads / path_loads.sum(axis=-1, keepdims=True),
         total_per_s=total,
     )
@@ -227,12 +228,3 @@ def drop_probability(offered: npt.ArrayLike, paths: int = PATHS) -> Floats:
         above = 1.0 - pdtr(paths - 1, load * (1.0 - middle)) > middle
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     return np.asarray((low + high) / 2.0)
-
-
-def erlang_b(offered: npt.ArrayLike, servers: int) -> Floats:
-    """Blocking of a loss system with Poisson arrivals and any service, shape (...)."""
-    load = np.asarray(offered, dtype=float)
-    blocking = np.ones_like(load)
-    for count in range(1, servers + 1):
-        blocking = load * blocking / (count + load * blocking)
-    return blocking

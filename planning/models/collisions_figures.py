@@ -29,6 +29,7 @@ LINKS: Final = np.array([[0.5, 0.5, 0.5], [0.5, 0.5, 0.0], [0.5, 0.0, 0.0]])
 RATE_PER_S: Final = 1.0 / 600.0
 COUNTS: Final = np.linspace(20.0, 2000.0, 100)
 SIMULATED: Final = (200.0, 500.0, 1000.0, 1500.0)
+SIMULATED_FRAMES: Final = 20_000  # a replication
 # Frames of figure C.4: as many symbols as 50 bytes have on SF12 at CR 4, preamble of 8.
 C4_RATES: Final = (0.1, 0.01)
 SHARED_LINK: Final = 0.5  # of every gateway in figure C.7b
@@ -62,7 +63,10 @@ def figure_c5(seed: int) -> Figure:
     figure, axes = panels(3, 5.0)
     network, rng = Network(LINKS), np.random.default_rng(seed)
     model = gateways(network, _rates(COUNTS, 3))
-    points = [simulate_collisions(network, np.full(3, count * RATE_PER_S), rng) for count in SIMULATED]
+    points = [
+        simulate_collisions(network, np.full(3, count * RATE_PER_S), rng, frames=SIMULATED_FRAMES)
+        for count in SIMULATED
+    ]
     for index, axis in enumerate(axes):
         lines = {
             "outage": model.outage[:, index],
@@ -84,7 +88,8 @@ def figure_c6(seed: int) -> Figure:
     figure, axes = panels(2)
     rng = np.random.default_rng(seed)
     for axis, count in zip(axes, (200.0, 2000.0), strict=True):
-        gaps_s = simulate_collisions(Network(LINKS), np.full(3, count * RATE_PER_S), rng, replications=4).gaps_s
+        rates = np.full(3, count * RATE_PER_S)
+        gaps_s = simulate_collisions(Network(LINKS), rates, rng, frames=SIMULATED_FRAMES, replications=4).gaps_s
         edges = np.linspace(0.0, 4.0 * gaps_s.mean(), 60)
         axis.hist(gaps_s, bins=edges.tolist(), density=True, alpha=0.5, label="detected")
         axis.plot(edges, np.exp(-edges / gaps_s.mean()) / gaps_s.mean(), label="exponential")
@@ -100,7 +105,10 @@ def figure_c7(seed: int) -> Figure:
     rates = _rates(COUNTS, 3)
     at = gateways(network, rates)
     exact, independent = correlated_outage(network, at, rates), independent_outage(network, at)
-    points = [simulate_collisions(network, np.full(3, count * RATE_PER_S), rng) for count in SIMULATED]
+    points = [
+        simulate_collisions(network, np.full(3, count * RATE_PER_S), rng, frames=SIMULATED_FRAMES)
+        for count in SIMULATED
+    ]
     for group in range(3):
         left.plot(COUNTS, exact[:, group], color=f"C{group}", label=f"E{group + 1}")
         left.plot(COUNTS, independent[:, group], ":", color=f"C{group}")

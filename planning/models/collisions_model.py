@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planning.models.airtimes import Floats, airtimes_s
-from planning.models.capture_model import erlang_b
+from planning.models.loss_queue import erlang_b
 from planning.models.symbol_collisions import approximate_cdf, first_symbol_cdf
 from spectrum.errors import BadInput
 from spectrum.lora import SPREADING_FACTORS
@@ -136,7 +136,7 @@ def gateways(network: Network, rates_per_s: Floats) -> Gateways:
             survived = own if reference == interfering else others
             survived[..., reference] *= approximate_cdf(rate, n_int, n_ref, tolerated)
     detected = heard * (preamble @ (alpha * frame.airtimes_s))
-    return Gateways(preamble, own * others, own, 1.0 - erlang_b(detected, network.paths), alpha)
+    return Gateways(preamble, own * others, own, 1.0 - erlang_b(network.paths, detected), alpha)
 
 
 def independent_outage(network: Network, at: Gateways) -> Floats:

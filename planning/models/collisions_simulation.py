@@ -11,7 +11,7 @@ import numpy.typing as npt
 from planning.models.airtimes import Floats
 from planning.models.capture_simulation import assign_paths
 from planning.models.collisions_model import SYMBOL_S, TOLERATED, Network
-from planning.models.intervals import Estimate, of_replications
+from planning.models.intervals import Estimate, of_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,14 @@ def simulate_collisions(
         rows.append((devices, *at_gateways))
         gaps.append(between_s)
         advance()
+    shares = rates_per_s / rates_per_s.sum()
+    counted = (shares, *[shares @ network.links] * 3)  # of all frames: sent by a group, heard by a gateway
     devices_out, gateways_out, undetected, blocked = (
-        tuple(of_replications(values) for values in np.transpose([row[column] for row in rows])) for column in range(4)
+        tuple(
+            of_share(values, max(1, int(among * frames * replications)))
+            for values, among in zip(np.transpose([row[column] for row in rows]), counted[column], strict=True)
+        )
+        for column in range(4)
     )
     return CollisionsEstimate(devices_out, gateways_out, undetected, blocked, gaps_s=np.concatenate(gaps))
 

@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from numpy.polynomial import chebyshev
 from scipy.special import gammainc
 
 from planning.models.airtimes import Floats
-from planning.models.latency_model import DutyBand, band_use, check_rates, half_mmc_wait_s, service_rates_per_s
+from planning.models.latency_model import DutyBand, check_rates, half_mmc_wait_s, service_rates_per_s
 from planning.models.latency_phases import PhaseSolution, phase_solution
 from spectrum.errors import BadInput
 
@@ -24,6 +25,8 @@ _TAIL_DECAY: Final = 40.0
 _STAGES: Final = {1: (1, 2), 2: (1, 2, 3, 4), 3: (1, 2, 3)}
 _STAGES_OF_MANY: Final = (1, 2)
 _SOLVED_LOAD: Final = 0.999
+_NODES: Final = 64  # of the polynomial that stands for many rates
+_INTERPOLATED_FROM: Final = 2 * _NODES
 
 
 def mdc_wait(load: npt.ArrayLike, servers: int) -> Floats:
@@ -78,23 +81,36 @@ def refined(bands: Sequence[DutyBand], airtime_s: float, rates_per_s: npt.ArrayL
 
     Better than half of M/M/c: the chain is solved exactly for Erlang services of 1, 2, ... stages, and the polynomial
     in 1/k through these answers is read at 1/k = 0, where a service has its length for certain. For one band two
-    stages give M/D/1 exactly. Beyond 0.999 of the capacity, where the queue's equations lose their digits, the ratio to
-    half of M/M/c is that at 0.999; it tends to 1 there.
+    stages give M/D/1 exactly.
+
+    Wait over half of M/M/c is a smooth function of the load, and so are the ratios. Many rates are read from its
+    Chebyshev polynomial in log(load), within 1e-6. Beyond 0.999 of the capacity, where the queue's equations lose their
+    digits, it is held; it tends to 1 there.
     """
     rates = np.asarray(rates_per_s, dtype=float).reshape(-1)
     total = float(service_rates_per_s(bands, airtime_s).sum())
     check_rates(rates, total, "the capacity of these sub-bands")
-    solved = np.minimum(rates, _SOLVED_LOAD * total)
+    half_s = half_mmc_wait_s(bands, airtime_s, rates)
+    loads = np.minimum(rates / total, _SOLVED_LOAD)
+    if rates.size <= _INTERPOLATED_FROM or loads.min() == loads.max():
+        factor, ratios = _factor_and_ratios(bands, airtime_s, loads)
+        return PhaseSolution(half_s * factor, ratios)
+    low, high = np.log(loads.min()), np.log(loads.max())
+    nodes = chebyshev.chebpts1(_NODES)
+    factor, ratios = _factor_and_ratios(bands, airtime_s, np.exp(low + (high - low) * (nodes + 1.0) / 2.0))
+    series = chebyshev.chebfit(nodes, np.column_stack([factor, ratios]), _NODES - 1)
+    values = chebyshev.chebval(2.0 * (np.log(loads) - low) / (high - low) - 1.0, series)
+    return PhaseSolution(half_s * values[0], values[1:].T)
+
+
+def _factor_and_ratios(bands: Sequence[DutyBand], airtime_s: float, loads: Floats) -> tuple[Floats, Floats]:
+    """(wait with deterministic service / half of M/M/c, service ratios), shapes (loads,) and (loads, bands)."""
+    rates = loads * float(service_rates_per_s(bands, airtime_s).sum())
     stages = _STAGES.get(len(bands), _STAGES_OF_MANY)
     wait_s, ratios = np.zeros(1), np.zeros((1, len(bands)))
     for count in stages:
         # Lagrange: the weight at 0 of the node 1/k is the product over the others j of k / (k - j).
         weight = float(np.prod([count / (count - other) for other in stages if other != count]))
-        solution = phase_solution(bands, airtime_s, solved, count)
+        solution = phase_solution(bands, airtime_s, rates, count)
         wait_s, ratios = wait_s + weight * solution.wait_s, ratios + weight * solution.ratios
-    beyond = rates > solved
-    if beyond.any():
-        at = half_mmc_wait_s(bands, airtime_s, rates[beyond]) / half_mmc_wait_s(bands, airtime_s, solved[beyond])
-        wait_s[beyond] *= at
-        ratios[beyond] = band_use(bands, airtime_s, rates[beyond]).ratios
-    return PhaseSolution(wait_s, ratios)
+    return wait_s / half_mmc_wait_s(bands, airtime_s, rates), ratios

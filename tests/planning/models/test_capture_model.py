@@ -32,10 +32,10 @@ from planning.models.capture_model import (
     Traffic,
     capture,
     drop_probability,
-    erlang_b,
 )
 from planning.models.capture_optimised import optimised_allocation
 from planning.models.capture_simulation import assign_paths, simulate_capture, simulate_frame_capture
+from planning.models.loss_queue import erlang_b
 from spectrum.errors import BadInput
 
 RADIUS_M = 1000.0
@@ -199,7 +199,7 @@ def test_drops_of_poisson_detections_are_erlang_b() -> None:
     start_s = np.cumsum(rng.exponential(1.0, 60_000))
     service_s = rng.choice([2.0, 10.0], 60_000)
     blocked = 1 - assign_paths(start_s, start_s + service_s, 8)[1000:].mean()
-    assert blocked == pytest.approx(float(erlang_b(6.0, 8)), abs=0.008)
+    assert blocked == pytest.approx(float(erlang_b(8, 6.0)), abs=0.008)
     assert float(drop_probability(6.0)) > blocked + 0.02
 
 

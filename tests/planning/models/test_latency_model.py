@@ -212,8 +212,24 @@ def test_ten_thousand_rates_at_once() -> None:
     assert waits.shape == (10_000,)
     assert float(waits[1234]) == pytest.approx(float(half_mmc_wait_s(bands, T_S, rates[1234])))
     fine = refined(bands, T_S, rates)
+    for index in (0, 17, 5000, 9999):
+        alone = refined(bands, T_S, rates[index])
+        assert float(fine.wait_s[index]) == pytest.approx(float(alone.wait_s[0]), rel=1e-6)
+        np.testing.assert_allclose(fine.ratios[index], alone.ratios[0], atol=1e-7)
     assert (fine.wait_s.shape, fine.ratios.shape) == ((10_000,), (10_000, 2))
     assert np.all(np.diff(fine.wait_s) > 0)
+
+
+@pytest.mark.parametrize("names", [("G",), ("G", "G2"), ("G", "G1", "G2", "G3", "G4")])
+def test_waits_at_the_ends_of_the_load_are_smooth(names: tuple[str, ...]) -> None:
+    """No wait at a thousandth of a millionth of the capacity, and the heavy-traffic limit just below it."""
+    bands = duty_bands(names)
+    capacity = capacity_per_s(bands, T_S)
+    rates = np.array([1e-9, 0.5, 0.999, 0.9999, 1 - 1e-9]) * capacity
+    waits = refined(bands, T_S, rates).wait_s
+    assert np.all(np.diff(waits) > 0)
+    assert float(waits[0]) < 1e-5
+    assert float(waits[-1] / half_mmc_wait_s(bands, T_S, rates)[-1]) == pytest.approx(1.0, abs=0.001)
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan"), 1.0])
