@@ -41,9 +41,9 @@ class SlotGrid:
             raise BadInput(f"slots need a length above 0 s and a count of 1 or more, got {self.slot_s} s, {self.count}")
 
     def slot(self, index: int) -> tuple[float, float]:
-        """[start, end) of slot `index` in seconds."""
+        """[start, end) of slot `index` in seconds, on whole microseconds: what is tried is what a database can keep."""
         start_s = self.first_s + index * self.slot_s
-        return start_s, start_s + self.slot_s
+        return round(start_s * 1e6) / 1e6, round((start_s + self.slot_s) * 1e6) / 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def draw_tries(
     if attempts < 1:
         raise BadInput(f"the number of attempts must be 1 or more, got {attempts}")
     draw = _rotation(ranking.pool, last) if rotates else _uniform(ranking.pool, rng)
-    return tuple(Try(draw(i), *grid.slot(rng.randrange(grid.count))) for i in range(attempts))
+    return tuple([Try(draw(i), *grid.slot(rng.randrange(grid.count))) for i in range(attempts)])
 
 
 def plan_attempts(

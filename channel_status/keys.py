@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from spectrum.eu868 import Subchannel
@@ -26,6 +27,7 @@ def key(site: str, *parts: str) -> str:
     return ":".join((f"airshed:{VERSION}:{{{site}}}", *parts))
 
 
+@lru_cache(maxsize=16384)
 def lease_sets(site: str, subchannel: Subchannel) -> tuple[str, str]:
     """The two sorted sets of a subchannel: unforced and forced leases."""
     name = f"{round(subchannel.center_hz)}/{round(subchannel.bandwidth_hz)}"

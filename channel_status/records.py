@@ -5,6 +5,7 @@ Times inside the database are whole microseconds since the epoch: Redis compares
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -32,11 +33,13 @@ def whole(time_s: float) -> float:
     return round(time_s * 1e6) / 1e6
 
 
+@lru_cache(maxsize=8192)
 def subchannel_key(subchannel: Subchannel) -> str:
     """A subchannel as part of a key: centre and width in Hz, e.g. `868100000/125000`."""
     return f"{round(subchannel.center_hz)}/{round(subchannel.bandwidth_hz)}"
 
 
+@lru_cache(maxsize=8192)
 def subchannel_of(key: str) -> Subchannel:
     """The subchannel of `subchannel_key`."""
     center, width = key.split("/")

@@ -139,7 +139,8 @@ class RedisDatabase:
     def _call(self, site: str, order: LeaseOrder, now_s: float) -> list[Any]:
         """Number of keys, keys and arguments of the script for one order."""
         keys = [key(site, "leases"), key(site, "ends"), key(site, "decisions"), key(site, "stream", "events")]
-        tries = [self._watch(site, order, drawn, keys) for drawn in order.tries]
+        positions: dict[str, int] = {}
+        tries = [self._watch(site, order, drawn, keys, positions) for drawn in order.tries]
         request = {
             "lease_id": order.lease_id,
             "device": order.device,
@@ -151,14 +152,15 @@ class RedisDatabase:
         return [len(keys), *keys, records.encode(request), records.microseconds(now_s), STREAM_LENGTH["events"]]
 
     @staticmethod
-    def _watch(site: str, order: LeaseOrder, drawn: Try, keys: list[str]) -> dict[str, Any]:
+    def _watch(site: str, order: LeaseOrder, drawn: Try, keys: list[str], positions: dict[str, int]) -> dict[str, Any]:
         """One try for the script; the sets it looks at are added to `keys` and named by position from 1."""
         watch = []
         for subchannel in (drawn.subchannel, *order.neighbours.get(drawn.subchannel, ())):
-            pair = lease_sets(site, subchannel)
-            if pair[0] not in keys:
-                keys.extend(pair)
-            position = keys.index(pair[0]) + 1
+            taken, forced = lease_sets(site, subchannel)
+            position = positions.get(taken)
+            if position is None:
+                position = positions[taken] = len(keys) + 1
+                keys += (taken, forced)
             watch.append((position, position + 1))
         return {
             "subchannel": records.subchannel_key(drawn.subchannel),

@@ -22,7 +22,7 @@ from channel_status.protocol import ChannelStatusDatabase, DatabaseAway, LeaseOr
 from controller.decision import Inputs, decide
 from controller.requests import Answer, Ask, Refusal, Technology
 from controller.snapshot import LeaseLoad, Snapshot, SnapshotKeeper
-from controller.transmitters import Transmitters
+from controller.transmitters import Transmitters, regulated_by
 from spectrum.errors import BadInput
 from spectrum.eu868 import Subchannel
 from spectrum.sigfox import COPIES
@@ -54,6 +54,9 @@ class Allocator:
         self._subchannels: dict[Technology, tuple[Subchannel, ...]] = {
             "lora": site.spectrum.lora,
             "sigfox": site.spectrum.sigfox,
+        }
+        self._bands = {
+            kind: tuple(dict.fromkeys(map(regulated_by, cells))) for kind, cells in self._subchannels.items()
         }
         self._every = (*site.spectrum.lora, *site.spectrum.sigfox)
         self._neighbours = neighbours_of(self._every)
@@ -92,8 +95,8 @@ class Allocator:
     ) -> None:
         for p in pending:
             if p.refusal is None:
-                allowed, airtime_s = self._subchannels[p.ask.technology], p.ask.airtime_s * p.ask.copies
-                p.refusal = transmitters.objection(p.ask.device, allowed, airtime_s)
+                bands = self._bands[p.ask.technology]
+                p.refusal = transmitters.objection(p.ask.device, bands, p.ask.airtime_s * p.ask.copies)
         self._tell_snapshot(snapshot)
         for copy in range(max((p.ask.copies for p in pending if p.refusal is None), default=0)):
             wanting = [p for p in pending if p.refusal is None and copy < p.ask.copies]
@@ -151,7 +154,7 @@ class Allocator:
         share = None if snapshot.sensing == "silent" else table.share
         load = self._load.by_subchannel(now_s) if policy.name == "least-loaded" else None
         last = self._last.get(ask.technology) if policy.rotates else None
-        ranking = snapshot.ranking(allowed, policy, share, load)
+        ranked = snapshot.ranking(allowed, policy, share, load, (ask.technology, *excluded))
         grid = self._grid(ask, max([now_s, *(lease.end_s for lease in p.leases)]))
         inputs = Inputs(
             self._site.name,
@@ -159,7 +162,7 @@ class Allocator:
             ask,
             copy,
             policy.name,
-            self._attempts(ask, len(ranking.order), grid, now_s) if policy.senses else 1,
+            self._attempts(ask, len(ranked.ranking.order), grid, now_s) if policy.senses else 1,
             share,
             snapshot.sensing,
             snapshot.name,
@@ -168,16 +171,17 @@ class Allocator:
             tuple((records.subchannel_key(cell), n) for cell, n in sorted(load.items())) if load else (),
             None if last is None else records.subchannel_key(last),
         )
-        return decide(inputs, ranking, self._neighbours)
+        return decide(inputs, ranked, self._neighbours)
 
     def _allowed(self, p: _Pending, transmitters: Transmitters) -> tuple[tuple[Subchannel, ...], tuple[str, ...]]:
         """Subchannels a request may use, and those of its technology that it may not."""
         ask = p.ask
         used = {lease.subchannel for lease in p.leases}
         every = self._subchannels[ask.technology]
-        allowed = tuple(c for c in every if c not in used and transmitters.may_send(ask.device, c, ask.airtime_s))
-        if len(allowed) == len(every):
+        full = [b for b in self._bands[ask.technology] if not transmitters.may_send(ask.device, b, ask.airtime_s)]
+        if not used and not full:
             return every, ()
+        allowed = tuple(c for c in every if c not in used and regulated_by(c) not in full)
         allowed = allowed or tuple(c for c in every if c not in used)
         return allowed, tuple(records.subchannel_key(c) for c in every if c not in allowed)
 

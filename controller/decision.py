@@ -5,20 +5,19 @@ The allocator decides with it, and `airshed replay` decides again with what the 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
-from allocation.attempts import Ranking, SlotGrid, Try, draw_tries
+import msgspec
+
+from allocation.attempts import SlotGrid, draw_tries
 from allocation.draws import NamedDraws
 from allocation.policies import policy_named
 from channel_status import records
 from channel_status.protocol import LeaseOrder
 from controller.requests import Ask
-from controller.snapshot import Sensing
+from controller.snapshot import Ranked, Sensing
 from spectrum.eu868 import Subchannel
-
-# The explanation keeps this many of the best subchannels; a site may have a thousand.
-EXPLAINED: Final = 16
 
 Neighbours = dict[Subchannel, tuple[Subchannel, ...]]
 
@@ -47,10 +46,11 @@ class Inputs:
     last: str | None = None
 
 
-def decide(inputs: Inputs, ranking: Ranking, neighbours: Neighbours) -> LeaseOrder:
+def decide(inputs: Inputs, ranked: Ranked, neighbours: Neighbours) -> LeaseOrder:
     """Line 9 of Algorithm 1 for one transmission: the N tries, with the explanation that is kept beside the lease."""
+    ranking = ranked.ranking
     policy = policy_named(inputs.policy)
-    drawn = draw_tries(
+    tries = draw_tries(
         ranking,
         inputs.grid,
         inputs.attempts,
@@ -58,29 +58,19 @@ def decide(inputs: Inputs, ranking: Ranking, neighbours: Neighbours) -> LeaseOrd
         rotates=policy.rotates,
         last=None if inputs.last is None else records.subchannel_of(inputs.last),
     )
-    # The database keeps whole microseconds: what is tried is exactly what is kept.
-    tries = tuple(Try(t.subchannel, records.whole(t.start_s), records.whole(t.end_s)) for t in drawn)
     blind = not policy.senses or not ranking.sensed
     why = {
-        **asdict(inputs),
+        "inputs": inputs,
         "anything_idle": ranking.sensed,
         "subchannels": len(ranking.order),
         "drawn_from": len(ranking.pool),
-        "best": [(records.subchannel_key(subchannel), score) for subchannel, score in ranking.order[:EXPLAINED]],
-        "tries": [
-            (records.subchannel_key(t.subchannel), records.microseconds(t.start_s), records.microseconds(t.end_s))
-            for t in tries
-        ],
+        "best": ranked.best,
+        "tries": [(records.subchannel_key(t.subchannel), round(t.start_s * 1e6), round(t.end_s * 1e6)) for t in tries],
     }
     ask = inputs.ask
     return LeaseOrder(inputs.lease_id, ask.device, ask.gateway, tries, neighbours, blind, records.encode(why).decode())
 
 
 def inputs_of(why: dict[str, Any]) -> Inputs:
-    """The inputs kept in an explanation."""
-    fields = {name: why[name] for name in Inputs.__dataclass_fields__}
-    fields["ask"] = Ask(**why["ask"])
-    fields["grid"] = SlotGrid(**why["grid"])
-    fields["excluded"] = tuple(why["excluded"])
-    fields["load"] = tuple((key, count) for key, count in why["load"])
-    return Inputs(**fields)
+    """The inputs kept in an explanation; raises msgspec.ValidationError when they are none."""
+    return msgspec.convert(why["inputs"], Inputs)

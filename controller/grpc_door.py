@@ -35,7 +35,7 @@ MOST_STREAMS: Final = 2000
 # A unary request without a deadline of its own waits this long for the allocator.
 ANSWER_TIMEOUT_S: Final = 5.0
 
-# Messages waiting to be sent to one agent; an agent that reads nothing is cut off beyond.
+# Messages waiting to be sent to one agent; more are dropped, for an agent that reads nothing.
 WAITING_MESSAGES: Final = 4096
 
 _END: Final = wire.ControllerMessage()
@@ -61,11 +61,11 @@ class ControllerService(wire_grpc.ControllerServicer):
         """One agent's stream, from `register` to its end."""
         first = next(request_iterator, None)
         gateway = self._registered(first, context)
-        outgoing: queue.Queue[wire.ControllerMessage] = queue.Queue(WAITING_MESSAGES)
+        outgoing: queue.SimpleQueue[wire.ControllerMessage] = queue.SimpleQueue()
         outgoing.put(wire.ControllerMessage(registered_site=self._site.name))
         context.add_callback(lambda: _offer(outgoing, _END))
         reader = threading.Thread(
-            target=self._read, args=(gateway, request_iterator, outgoing, context), name=f"agent-{gateway}", daemon=True
+            target=self._read, args=(gateway, request_iterator, outgoing), name=f"agent-{gateway}", daemon=True
         )
         with self._lock:
             self._gateways[gateway] = self._gateways.get(gateway, 0) + 1
@@ -99,8 +99,7 @@ class ControllerService(wire_grpc.ControllerServicer):
         self,
         gateway: str,
         messages: Iterator[wire.AgentMessage],
-        outgoing: queue.Queue[wire.ControllerMessage],
-        context: grpc.ServicerContext,
+        outgoing: queue.SimpleQueue[wire.ControllerMessage],
     ) -> None:
         """What an agent says, until it goes. Whatever ends the reading ends the stream."""
         try:
@@ -108,13 +107,12 @@ class ControllerService(wire_grpc.ControllerServicer):
                 self._hear(gateway, message, outgoing)
         except grpc.RpcError:
             pass  # the agent has gone; the stream ends below
-        except queue.Full:
-            log.warning("gateway %s reads nothing, its stream is closed", gateway)
-            context.cancel()
         finally:
             _offer(outgoing, _END)
 
-    def _hear(self, gateway: str, message: wire.AgentMessage, outgoing: queue.Queue[wire.ControllerMessage]) -> None:
+    def _hear(
+        self, gateway: str, message: wire.AgentMessage, outgoing: queue.SimpleQueue[wire.ControllerMessage]
+    ) -> None:
         now_s = self._clock()
         for request in message.requests:
             self._ask(gateway, request, outgoing)
@@ -133,12 +131,14 @@ class ControllerService(wire_grpc.ControllerServicer):
         except DatabaseAway as error:
             log.warning("what gateway %s said is lost: %s", gateway, error)
         if changes:
-            outgoing.put_nowait(wire.ControllerMessage(changes=changes))
+            _offer(outgoing, wire.ControllerMessage(changes=changes))
         if message.HasField("heartbeat"):
             beat = wire.Heartbeat(at_us=records.microseconds(now_s))
-            outgoing.put_nowait(wire.ControllerMessage(heartbeat=beat))
+            _offer(outgoing, wire.ControllerMessage(heartbeat=beat))
 
-    def _ask(self, gateway: str, request: wire.LeaseRequest, outgoing: queue.Queue[wire.ControllerMessage]) -> None:
+    def _ask(
+        self, gateway: str, request: wire.LeaseRequest, outgoing: queue.SimpleQueue[wire.ControllerMessage]
+    ) -> None:
         def reply(answer: Answer) -> None:
             _offer(outgoing, wire.ControllerMessage(answers=[answer_message(answer)]))
 
@@ -197,11 +197,12 @@ class _Aborting:
             self._context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
 
 
-def _offer(outgoing: queue.Queue[wire.ControllerMessage], message: wire.ControllerMessage) -> None:
-    """Queue a message if there is room; a stream whose agent reads nothing is being closed anyway."""
-    try:
-        outgoing.put_nowait(message)
-    except queue.Full:
+def _offer(outgoing: queue.SimpleQueue[wire.ControllerMessage], message: wire.ControllerMessage) -> None:
+    """Queue a message if there is room: an agent that reads nothing loses what it would not have read, and its leases
+    expire by themselves."""
+    if outgoing.qsize() < WAITING_MESSAGES or message is _END:
+        outgoing.put(message)
+    else:
         log.warning("a message to an agent that reads nothing was dropped")
 
 

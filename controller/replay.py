@@ -91,9 +91,9 @@ def _repeat(number: int, text: bytes, event: dict[str, Any], stage: _Stage, foun
     allowed = tuple(cell for cell in every if records.subchannel_key(cell) not in inputs.excluded)
     policy = policy_named(inputs.policy)
     load = {records.subchannel_of(key): count for key, count in inputs.load}
-    ranking = snapshot.ranking(allowed, policy, inputs.share, load if policy.name == "least-loaded" else None)
+    ranked = snapshot.ranking(allowed, policy, inputs.share, load if policy.name == "least-loaded" else None)
     neighbours = neighbours_of([cell for cells in stage.subchannels.values() for cell in cells])
-    order = decide(inputs, ranking, neighbours)
+    order = decide(inputs, ranked, neighbours)
     stage.database.allocate(inputs.site, [order], records.seconds(event["at_us"]))
     repeated = stage.database.decision(inputs.site, inputs.ask.device) or b""
     if repeated != text:
@@ -107,7 +107,7 @@ def _adopt(event: dict[str, Any], stage: _Stage) -> None:
         lease.lease_id, lease.device, lease.gateway, (Try(lease.subchannel, lease.start_s, lease.end_s),),
         {}, lease.forced,
     )  # fmt: skip
-    stage.database.allocate(stage.site or event["why"]["site"], [order], records.seconds(event["at_us"]))
+    stage.database.allocate(stage.site or event["why"]["inputs"]["site"], [order], records.seconds(event["at_us"]))
 
 
 def _apply(kind: str, event: dict[str, Any], stage: _Stage) -> None:

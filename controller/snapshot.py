@@ -9,6 +9,8 @@ from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Final, Literal
 
+import msgspec
+
 from allocation.attempts import Ranking, rank
 from allocation.policies import Load, Policy
 from channel_status import records
@@ -24,6 +26,24 @@ SNAPSHOT_S: Final = 0.05
 Sensing = Literal["fresh", "held", "silent"]
 
 
+# An explanation keeps this many of the best subchannels; a site may have a thousand.
+EXPLAINED: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A ranking with its best subchannels and their scores as JSON, written once for all decisions that share it."""
+
+    ranking: Ranking
+    best: msgspec.Raw
+
+
+def explained(ranking: Ranking) -> Ranked:
+    """The ranking with its JSON."""
+    best = [(records.subchannel_key(subchannel), score) for subchannel, score in ranking.order[:EXPLAINED]]
+    return Ranked(ranking, msgspec.Raw(records.encode(best)))
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Statuses of a site at `taken_s`.
@@ -35,7 +55,7 @@ class Snapshot:
     taken_s: float
     sensing: Sensing
     by_subchannel: dict[Subchannel, ChannelStatus]
-    _rankings: dict[tuple[object, ...], Ranking] = field(default_factory=dict, compare=False, repr=False)
+    _rankings: dict[tuple[object, ...], Ranked] = field(default_factory=dict, compare=False, repr=False)
     _name: list[str] = field(default_factory=list, compare=False, repr=False)
 
     @property
@@ -56,15 +76,24 @@ class Snapshot:
         return known or tuple(_unknown(subchannel, self.taken_s) for subchannel in wanted)
 
     def ranking(
-        self, subchannels: Sequence[Subchannel], policy: Policy, share: float | None, load: Load | None
-    ) -> Ranking:
-        """Lines 2 to 6 of Algorithm 1 over some of the subchannels; kept for the next request unless load matters."""
-        if load is not None:
-            return rank(self.statuses(subchannels), policy, load=load, share=share)
-        key = (tuple(subchannels), policy.name, share)
-        found = self._rankings.get(key)
+        self,
+        subchannels: Sequence[Subchannel],
+        policy: Policy,
+        share: float | None,
+        load: Load | None,
+        kept_as: tuple[str, ...] = (),
+    ) -> Ranked:
+        """Lines 2 to 6 of Algorithm 1 over some of the subchannels.
+
+        kept_as: a name for these subchannels, under which the ranking is kept for the next request; not kept when load
+        matters or without a name.
+        """
+        key = (kept_as, policy.name, share)
+        found = self._rankings.get(key) if load is None and kept_as else None
         if found is None:
-            found = self._rankings[key] = rank(self.statuses(subchannels), policy, share=share)
+            found = explained(rank(self.statuses(subchannels), policy, load=load, share=share))
+            if load is None and kept_as:
+                self._rankings[key] = found
         return found
 
 

@@ -51,10 +51,10 @@ def explanation(decision: Mapping[str, Any]) -> str:
         "fresh": "with fresh sensing",
         "held": "sensing was silent, so the last good status was held",
         "silent": "sensing had been silent too long, so access was random",
-    }[why["sensing"]]
+    }[why["inputs"]["sensing"]]
     lines = [
         f"{lease['device']} got {megahertz:.4f} MHz at {clock_time(decision['at_us'])} "
-        f"by policy {why['policy']}, {knowledge}.",
+        f"by policy {why['inputs']['policy']}, {knowledge}.",
         f"{why['subchannels']} subchannels were candidates, tries were drawn from {why['drawn_from']}; best first:",
     ]
     lines += [f"  {float(key.split('/')[0]) / 1e6:9.4f} MHz  score {score:.4f}" for key, score in why["best"]]

@@ -40,9 +40,8 @@ class Transmitters:
             self._ledgers[name] = ledgers_of(data)
         self._changed: set[str] = set()
 
-    def may_send(self, name: str, subchannel: Subchannel, airtime_s: float) -> bool:
-        """Whether `airtime_s` more has room in the hour that ends now."""
-        band = regulated_by(subchannel)
+    def may_send(self, name: str, band: SubBand | None, airtime_s: float) -> bool:
+        """Whether `airtime_s` more may start now in a sub-band (None: nobody regulates it)."""
         if band is None:
             return True
         ledger = self._ledgers[name].get(band.label) if name in self._ledgers else None
@@ -50,13 +49,13 @@ class Transmitters:
             return airtime_s <= band.duty_cycle * 3600.0
         return ledger.has_room(airtime_s, self._now_s)
 
-    def objection(self, name: str, subchannels: Sequence[Subchannel], airtime_s: float) -> Refusal | None:
-        """A refusal when no sub-band of the subchannels has room for `airtime_s` now, with the time when one has."""
-        if any(self.may_send(name, subchannel, airtime_s) for subchannel in subchannels):
+    def objection(self, name: str, bands: Sequence[SubBand | None], airtime_s: float) -> Refusal | None:
+        """A refusal when none of the sub-bands has room for `airtime_s` now, with the time when one has."""
+        if any(self.may_send(name, band, airtime_s) for band in bands):
             return None
-        bands = {band for band in map(regulated_by, subchannels) if band is not None}
         ledgers = self._ledgers[name]
-        times = [ledgers.get(b.label, DutyCycleLedger(b)).earliest_s(self._now_s, airtime_s) for b in bands]
+        regulated = [band for band in bands if band is not None]
+        times = [ledgers.get(b.label, DutyCycleLedger(b)).earliest_s(self._now_s, airtime_s) for b in regulated]
         possible = [time_s for time_s in times if time_s is not None]
         if not possible:
             return Refusal("duty_cycle", f"{airtime_s:.3f} s on the air is more than any sub-band allows in an hour")

@@ -148,7 +148,8 @@ def test_silence_holds_the_last_good_status_and_then_falls_back_to_random_access
     for number, later_s in enumerate((0.0, 30.0, 90.0)):
         (answer,) = allocator.answer([ask(number)], NOW + later_s)
         decision = records.decode(database.decision("s", f"dev-{number}") or b"")
-        told[later_s] = (decision["why"]["sensing"], decision["why"]["policy"], answer.leases[0].forced)
+        inputs = decision["why"]["inputs"]
+        told[later_s] = (inputs["sensing"], inputs["policy"], answer.leases[0].forced)
     assert told[0.0] == ("fresh", "algorithm1", False)
     assert told[30.0] == ("held", "algorithm1", False)
     assert told[90.0] == ("silent", "random", True)
@@ -188,10 +189,10 @@ def test_auto_attempts_grow_with_competition() -> None:
     sensed(database)
     allocator = Allocator(with_controller(attempts="auto"), database)
     allocator.answer([ask(0, keeps_time=True)], NOW)
-    few = records.decode(database.decision("s", "dev-0") or b"")["why"]["attempts"]
+    few = records.decode(database.decision("s", "dev-0") or b"")["why"]["inputs"]["attempts"]
     allocator.answer([ask(i, keeps_time=True) for i in range(1, 101)], NOW)
     allocator.answer([ask(500, keeps_time=True)], NOW)
-    many = records.decode(database.decision("s", "dev-500") or b"")["why"]["attempts"]
+    many = records.decode(database.decision("s", "dev-500") or b"")["why"]["inputs"]["attempts"]
     assert few == 1
     assert many > 3
 
