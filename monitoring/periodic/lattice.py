@@ -79,19 +79,19 @@ class Explanation:
 
 def fit(times_s: Floats, slots: Ints, resolution_s: float = 0.0) -> Lattice | None:
     """Least-squares line through (slot, time), with the Laplace scale of what remains; None without two slots."""
+    count = times_s.size
     first = int(slots.min())
-    n = (slots - first).astype(np.float64)
-    spread = n - n.mean()
+    n = slots - first
+    spread = n - n.sum() / count
     power = float(spread @ spread)
     if power == 0:
         return None
     period = float(spread @ times_s) / power
     if period <= 0:
         return None
-    anchor = float(times_s.mean()) - period * float(n.mean()) - first * period
+    anchor = float(times_s.sum() - period * n.sum()) / count - first * period
     remainder = times_s - anchor - period * slots
-    middle = float(np.median(remainder))
-    count = times_s.size
+    middle = float(np.sort(remainder)[count // 2])
     scale = (float(np.abs(remainder - middle).sum()) + PRIOR_WEIGHT * PRIOR_JITTER * period) / (count + PRIOR_WEIGHT)
     scale = max(scale, LEAST_JITTER * period, resolution_s / 4)
     span = int(slots.max()) - first + 1

@@ -30,8 +30,13 @@ COMMON_DIVISOR_OUTAGE: Final = 0.33
 # Factors by which a period may grow after an update, and nats that the moment of a change costs.
 MULTIPLES: Final = (2, 3, 4, 5, 6)
 CHANGE_COST: Final = 5.0
+# A change is looked for this share of the span away from its ends, at so many moments at most.
+EDGE: Final = 0.1
+MOMENTS: Final = 4
 # How often the lattices found are gone through for simpler ones.
 PASSES: Final = 3
+# Candidates that are fitted to the end, after one round for all.
+FINALISTS: Final = 6
 PHASE_BINS: Final = 40
 MAX_APPLICATIONS: Final = 8
 # Receptions searched at once: cost grows with the square root of patience, not of accuracy.
@@ -91,10 +96,8 @@ def lattice_at(times_s: Floats, period_s: float, resolution_s: float = 0.0) -> L
     turn = times_s / period_s
     folded = turn - np.floor(turn)
     counts = np.bincount((folded * PHASE_BINS).astype(np.int64) % PHASE_BINS, minlength=PHASE_BINS)
-    smooth = counts + np.roll(counts, 1) + np.roll(counts, -1)
-    middle = (int(smooth.argmax()) + 0.5) / PHASE_BINS
-    away = np.abs(folded - middle)
-    away = np.minimum(away, 1 - away)
+    circle = np.concatenate([counts[-1:], counts, counts[:1]])
+    middle = (int((circle[:-2] + circle[1:-1] + circle[2:]).argmax()) + 0.5) / PHASE_BINS
     current = Lattice(period_s, middle * period_s, 0.02 * period_s)
     for reach in (0.1, 0.15):
         near = np.abs(current.residuals_s(times_s)) < reach * current.period_s
@@ -109,15 +112,11 @@ def lattice_at(times_s: Floats, period_s: float, resolution_s: float = 0.0) -> L
 
 def best_lattice(times_s: Floats, resolution_s: float = 0.0) -> Explanation | None:
     """The single lattice that explains these receptions best, all others taken for strays."""
-    best: Explanation | None = None
-    for period in candidate_periods(times_s):
-        start = lattice_at(times_s, period, resolution_s)
-        if start is None:
-            continue
-        trial = explain(times_s, [start], 3, resolution_s)
-        if trial.lattices and (best is None or trial.score > best.score):
-            best = trial
-    return best
+    starts = [lattice_at(times_s, period, resolution_s) for period in candidate_periods(times_s)]
+    rough = [explain(times_s, [start], 1, resolution_s) for start in starts if start is not None]
+    best = sorted((one for one in rough if one.lattices), key=lambda one: -one.score)[:FINALISTS]
+    final = [explain(times_s, one.lattices, 3, resolution_s) for one in best]
+    return max((one for one in final if one.lattices), key=lambda one: one.score, default=None)
 
 
 def find_applications(times_s: Floats, false_alarm: float = 0.01, resolution_s: float = 0.0) -> Explanation:
@@ -178,6 +177,10 @@ def _with_changes(times_s: Floats, found: Explanation, resolution_s: float) -> E
         changed = explain(times_s, trial, 6, resolution_s)
         if changed.score > found.score + CHANGE_COST:
             found = changed
+    for trial in _in_two_parts(times_s, found, resolution_s):
+        changed = explain(times_s, trial, 6, resolution_s)
+        if changed.score > found.score:
+            found = changed
     for trial in _joined_halves(times_s, found):
         changed = explain(times_s, trial, 6, resolution_s)
         if changed.score > found.score - CHANGE_COST:
@@ -216,6 +219,23 @@ def _handed_over(times_s: Floats, found: Explanation) -> Iterator[list[Lattice]]
             for divisor in (1, 2, 3):
                 heir = found.lattices[late]
                 yield [*rest, ended, replace(heir, period_s=heir.period_s / divisor, from_s=start, outage=0.3)]
+
+
+def _in_two_parts(times_s: Floats, found: Explanation, resolution_s: float) -> Iterator[list[Lattice]]:
+    """One application before, another after a moment at which several lattices begin or end amid the receptions."""
+    if len(found.lattices) < 2:
+        return
+    span = float(times_s[-1] - times_s[0])
+    early, late = times_s[0] + EDGE * span, times_s[-1] - EDGE * span
+    ends = [times_s[found.members(i)][[0, -1]] for i in range(len(found.lattices))]
+    moments = {float(first) for first, _ in ends} | {float(np.nextafter(last, np.inf)) for _, last in ends}
+    for moment in sorted(moment for moment in moments if early < moment < late)[:MOMENTS]:
+        before, after = times_s[times_s < moment], times_s[times_s >= moment]
+        if min(before.size, after.size) < 2 * LEAST_RECEPTIONS:
+            continue
+        first, second = best_lattice(before, resolution_s), best_lattice(after, resolution_s)
+        if first is not None and second is not None:
+            yield [replace(first.lattices[0], until_s=moment), replace(second.lattices[0], from_s=moment)]
 
 
 def _joined_halves(times_s: Floats, found: Explanation) -> Iterator[list[Lattice]]:

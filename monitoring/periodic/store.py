@@ -10,6 +10,9 @@ from channel_status.protocol import ChannelStatusDatabase
 # Kind of the records in the database, and states written in one call: a call never holds up the database for long.
 KIND: Final = "monitoring"
 CHUNK: Final = 1000
+# Names of the records: a device called `place` is no place in a stream.
+DEVICE: Final = "device:"
+PLACE: Final = "place"
 
 
 class MonitoringStore(Protocol):
@@ -53,14 +56,32 @@ class DatabaseMonitoringStore:
 
     def save(self, states: Mapping[str, bytes]) -> None:
         """See MonitoringStore."""
-        names = list(states)
-        for start in range(0, len(names), CHUNK):
-            self._database.put(self._site, KIND, {name: states[name] for name in names[start : start + CHUNK]})
+        for chunk in chunks(states):
+            self._database.put(self._site, KIND, {DEVICE + name: state for name, state in chunk.items()})
+
+    def save_with_place(self, states: Mapping[str, bytes], place: str) -> None:
+        """Save, and note up to where in a stream these states have counted; in one call for up to CHUNK devices."""
+        for chunk in chunks(states):
+            values = {DEVICE + name: state for name, state in chunk.items()}
+            self._database.put(self._site, KIND, values | {PLACE: place.encode()})
+
+    def place(self) -> str:
+        """What was noted last, empty at the beginning."""
+        return self._database.get(self._site, KIND).get(PLACE, b"").decode()
 
     def load(self) -> Iterator[tuple[str, bytes]]:
         """See MonitoringStore."""
-        yield from self._database.get(self._site, KIND).items()
+        for name, state in self._database.get(self._site, KIND).items():
+            if name.startswith(DEVICE):
+                yield name.removeprefix(DEVICE), state
 
     def delete(self, device: str) -> None:
         """See MonitoringStore."""
-        self._database.delete(self._site, KIND, [device])
+        self._database.delete(self._site, KIND, [DEVICE + device])
+
+
+def chunks(states: Mapping[str, bytes]) -> Iterator[dict[str, bytes]]:
+    """The same records in parts of at most CHUNK."""
+    names = list(states)
+    for start in range(0, len(names), CHUNK):
+        yield {name: states[name] for name in names[start : start + CHUNK]}
