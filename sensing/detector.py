@@ -33,6 +33,10 @@ FEWEST_LONG: Final = 100
 
 # Quiet cells below which their spread says nothing.
 FEWEST_QUIET: Final = 30
+# -200 dBFS, far below what any converter resolves: what samples of zero are taken for.
+SILENCE: Final = 1e-20
+# Share of a normal variable that lies below one standard deviation under its mean.
+LOWER_SIGMA: Final = 0.1587
 # Noise that amounts to less than this share of the samples of the design is called nonstationary: its Pf of 0.2 is
 # then above 0.23.
 LEAST_SHARE: Final = 0.75
@@ -148,6 +152,7 @@ class Detector:
 
         last: no more rows will come, judge what is there.
         """
+        energies = np.maximum(energies, SILENCE)
         if self._beliefs is None:
             self._cells = np.concatenate([self._cells, energies])
             if len(self._cells) == 0 or (len(self._cells) < self._warmup and not last):
@@ -273,30 +278,26 @@ def quiet_samples(relative: Floats, samples: Floats) -> QuietSpread:
     """Effective samples from the lower half of the quiet cells' spread, cells as energy over floor, shape (T, C).
 
     The lower half is free of weak signals. Noise of constant power gives the effective samples of the design, noise
-    that swings gives fewer. Where single subchannels have too few quiet cells, all are looked at together.
+    that swings gives fewer. Where a subchannel has too few quiet cells, those of all subchannels speak for it.
     """
     quiet = relative <= noise_quantile(1.0 - EXCISION_PF, samples)
-    if np.count_nonzero(quiet, axis=0).min() >= FEWEST_QUIET:
-        shares, counts = _spread_share(relative, quiet, samples)
-    else:
-        every_share, every_count = _spread_share(
-            relative.reshape(-1, 1), quiet.reshape(-1, 1), np.array([np.median(samples)])
-        )
-        shares, counts = np.repeat(every_share, samples.size), np.repeat(every_count, samples.size)
+    expected = 1.0 - noise_quantile(LOWER_SIGMA, samples) / noise_quantile(0.5, samples)
+    deviations = np.where(quiet, (relative - 1.0) / expected, np.nan)  # in standard deviations of the design
+    counts = np.count_nonzero(quiet, axis=0)
+    few = counts < FEWEST_QUIET
+    spread = np.full(samples.size, np.nan)
+    if not few.all():
+        spread[~few] = _lower_spread(deviations[:, ~few])
+    if few.any() and counts.sum() >= FEWEST_QUIET:
+        spread[few] = _lower_spread(deviations[quiet][:, None])
+        counts[few] = counts.sum()
+    shares = 1.0 / np.maximum(spread, 0.1) ** 2  # a spread far below that of noise is none of noise
     # The spread of n cells is itself uncertain by about 1/sqrt(n) (a quantile of half of them).
     slack = 1.0 + 5.0 / np.sqrt(np.maximum(counts, 1))
     return QuietSpread(samples * shares, np.nan_to_num(shares * slack, nan=np.inf) < LEAST_SHARE)
 
 
-def _spread_share(relative: Floats, quiet: NDArray[np.bool_], samples: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Effective samples by spread over those of the design, NaN where too few cells are quiet, and how many are."""
-    counts = np.count_nonzero(quiet, axis=0)
-    shares = np.full(samples.size, np.nan)
-    enough = counts >= FEWEST_QUIET
-    if enough.any():
-        cells = np.where(quiet, relative, np.nan)[:, enough]
-        low, middle = np.nanquantile(cells, [0.1587, 0.5], axis=0)
-        spread = np.maximum((middle - low) / middle, 1e-9)
-        m = samples[enough]
-        shares[enough] = ((1.0 - noise_quantile(0.1587, m) / noise_quantile(0.5, m)) / spread) ** 2
-    return shares, counts
+def _lower_spread(deviations: Floats) -> Floats:
+    """Distance from the median of each column down to where a normal variable is one standard deviation below."""
+    low, middle = np.nanquantile(deviations, [LOWER_SIGMA, 0.5], axis=0)
+    return np.asarray(middle - low)

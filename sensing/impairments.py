@@ -38,7 +38,7 @@ CLIPPED_SHARE: Final = 1e-3
 # A constant this strong beside the rest of its subchannel; signals at the tuned frequency spread over many bins.
 DC_SHARE: Final = 0.2
 # A mirror image this weak below its signal is what chance and rounding leave in a single interval.
-LEAST_IMAGE: Final = 10 ** (-45 / 10)
+LEAST_IMAGE: Final = 10 ** (-35 / 10)
 # Share of the energy above the noise that the image or the leakage must explain.
 EXPLAINED_SHARE: Final = 0.5
 # What a strong signal leaves anywhere in the band, relative to itself: keying within a frame, the skirts of real

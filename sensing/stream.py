@@ -60,15 +60,13 @@ class Sensor:
         tuning = config.tuning
         ppm = 0.0 if config.calibration is None else config.calibration.ppm
         center_hz = tuning.center_hz * (1.0 + ppm * 1e-6)
-        band = band_raster(tuning.center_hz, tuning.rate_hz)
+        band = captured(band_raster(tuning.center_hz, tuning.rate_hz), center_hz, tuning.rate_hz)
         self.subchannels = band if config.subchannels is None else config.subchannels
         if not self.subchannels:
             raise BadInput(
                 f"the captured band of {tuning.rate_hz / 1e3:g} kHz holds no subchannel: expected at least 125 kHz"
             )
-        watched = self.subchannels + captured(
-            tuple(sub for sub in band if sub not in set(self.subchannels)), center_hz, tuning.rate_hz
-        )
+        watched = self.subchannels + tuple(sub for sub in band if sub not in set(self.subchannels))
         self.frames: Frames = plan_frames(tuning.rate_hz, config.interval_s, config.bin_hz)
         columns = plan_columns(self.frames, Tuning(center_hz, tuning.rate_hz), watched)
         self.samples = columns.samples[: len(self.subchannels)]
