@@ -1,0 +1,154 @@
+"""The default method: configuration LP, dive, and local search, with a proved lower bound beside the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from planning.grouping.assignment import Assignment
+from planning.grouping.bounds import cheap_bound
+from planning.grouping.dive import dive, place_devices
+from planning.grouping.initial import hia
+from planning.grouping.kinds import Kinds, kinds_of
+from planning.grouping.master import Master, whole_lines
+from planning.grouping.pricing import pricing_of
+from planning.grouping.repair import repair, search_of
+from planning.grouping.traffic import IntArray, Traffic
+
+# Local search looks at this many devices at a time, on the lines with most room.
+MOST_REPAIRED: Final = 700
+# Moves between two looks at the clock, and after which the search for the last line (for more) is given up.
+CHUNK: Final = 500
+PATIENCE_LAST, PATIENCE_MORE = 15_000, 400_000
+# Above this many devices a line more or less is below 0.02 points of saving: one short search.
+LARGE: Final = 5000
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Seconds left until the time limit; `now` and the deadline are of one clock, in seconds."""
+
+    now: Callable[[], float]
+    deadline: float
+
+    def left(self) -> float:
+        """Seconds left, at least 0."""
+        return max(0.0, self.deadline - self.now())
+
+    def over(self) -> bool:
+        """Whether the time is up."""
+        return self.now() >= self.deadline
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An assignment and the proved lower bound on the number of lines."""
+
+    assignment: Assignment
+    lower_bound: int
+
+
+def lower_bound(traffic: Traffic, max_shift: int, clock: Clock) -> int:
+    """Proved lower bound on the lines of `traffic`, the configuration LP where it can be solved in time."""
+    kinds = kinds_of(traffic, max_shift)
+    pricing = pricing_of(kinds, clock.left)
+    cheap = cheap_bound(kinds, max_shift)
+    if pricing is None:
+        return cheap
+    return max(cheap, whole_lines(Master(kinds, pricing).solve(clock.over).bound))
+
+
+def best(
+    traffic: Traffic, max_shift: int, clock: Clock, *, seed: int = 1, patient: bool = False,
+    progress: Callable[[int, int], None] = lambda lines, bound: None,
+) -> Answer:
+    """Fewest lines found until they are proved fewest, patience ends (unless `patient`), or the time is up.
+
+    progress: called with (lines, lower bound) whenever a better answer is found.
+    """
+    first = hia(traffic, max_shift)
+    kinds = kinds_of(traffic, max_shift)
+    bound = cheap_bound(kinds, max_shift)
+    line, shift = np.array(first.line) - 1, np.array(first.shift)
+    progress(first.lines, bound)
+    pricing = None if bound == first.lines or clock.over() else pricing_of(kinds, clock.left)
+    if pricing is not None:
+        master = Master(kinds, pricing)
+        relaxed = master.solve(clock.over)
+        bound = max(bound, whole_lines(relaxed.bound))
+        if bound < first.lines and not clock.over():
+            dived, option = place_devices(kinds, master.option_kind, dive(master, relaxed, clock.over))
+            if dived.max() < line.max():
+                line, shift = dived, kinds.option_shift[option]
+            progress(int(line.max()) + 1, bound)
+    line, shift = _improve(traffic, max_shift, line, shift, bound, clock, seed, patient, progress)
+    return Answer(Assignment(tuple((line + 1).tolist()), tuple(shift.tolist())), bound)
+
+
+def _improve(
+    traffic: Traffic, max_shift: int, line: IntArray, shift: IntArray, bound: int, clock: Clock, seed: int,
+    patient: bool, progress: Callable[[int, int], None],
+) -> tuple[IntArray, IntArray]:
+    """Take away one line after the other as long as local search finds room for its devices elsewhere."""
+    rng = np.random.default_rng(seed)
+    while int(line.max()) + 1 > bound and not clock.over():
+        count = int(line.max()) + 1
+        last = count == bound + 1 or len(traffic) > LARGE
+        steps = 2**62 if patient else PATIENCE_LAST if last else PATIENCE_MORE
+        devices = _roomiest(traffic, line, rng)
+        found = _one_line_less(traffic.select(devices), max_shift, line[devices], shift[devices], clock, steps, rng)
+        if found is None:
+            break
+        keep, line_of = np.unique(line[devices]), line.copy()
+        line_of[devices] = keep[found[0]]
+        shift = shift.copy()
+        shift[devices] = found[1]
+        line = np.unique(line_of, return_inverse=True)[1]
+        progress(count - 1, bound)
+    return line, shift
+
+
+def _roomiest(traffic: Traffic, line: IntArray, rng: np.random.Generator) -> IntArray:
+    """Devices of the lines with most room, up to MOST_REPAIRED devices; all when there are no more."""
+    if len(traffic) <= MOST_REPAIRED:
+        return np.arange(len(traffic))
+    filled = np.bincount(line, weights=traffic.duration / traffic.interval)
+    order = np.argsort(filled + 0.02 * rng.random(filled.size), kind="stable")
+    rank = np.empty(order.size, dtype=np.int64)
+    rank[order] = np.arange(order.size)
+    by_rank = np.argsort(rank[line], kind="stable")
+    return np.sort(by_rank[: np.searchsorted(rank[line][by_rank], rank[line][by_rank[MOST_REPAIRED]])])
+
+
+def _one_line_less(
+    traffic: Traffic, max_shift: int, line: IntArray, shift: IntArray, clock: Clock, steps: int, rng: np.random.Generator
+) -> tuple[IntArray, IntArray] | None:
+    """Line (from 0, gaps allowed) and shift with one line less, or None when the search found none in time."""
+    kinds = kinds_of(traffic, max_shift)
+    weight = traffic.duration / traffic.interval
+    compact = np.unique(line, return_inverse=True)[1]
+    emptied = int(np.argmin(np.bincount(compact, weights=weight)))
+    line = np.where(compact == emptied, -1, compact - (compact > emptied))
+    option = options_of(kinds, shift)
+    lines, search = int(compact.max()), search_of(kinds, weight)
+    for _ in range(0, steps, CHUNK):
+        if repair(search, line, option, lines, CHUNK, int(rng.integers(2**31))) == 0:
+            return line, kinds.option_shift[option]
+        if clock.over():
+            break
+    return None
+
+
+def options_of(kinds: Kinds, shift: IntArray) -> IntArray:
+    """Option of every device from its shift, int64 (M,)."""
+    first = kinds.first_option[kinds.kind]
+    option = np.full(shift.size, -1, dtype=np.int64)
+    for place in range(int(np.diff(kinds.first_option).max())):
+        here = first + place
+        valid = here < kinds.first_option[kinds.kind + 1]
+        same = valid & (kinds.option_shift[np.where(valid, here, 0)] == shift)
+        option[same] = here[same]
+    return option

@@ -1,0 +1,87 @@
+"""From the configuration LP to whole lines: fix what the LP is sure of, solve what is left again, until all is fixed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from planning.grouping.kinds import Kinds
+from planning.grouping.master import Line, Master, Relaxed
+from planning.grouping.traffic import IntArray
+
+# Rounds of column generation after each fixing; the bound no longer needs proof there.
+ROUNDS: Final = 6
+# Share of the lines still missing that one fixing may round up, at least one line.
+STRIDE: Final = 0.08
+
+
+def dive(master: Master, relaxed: Relaxed, out_of_time: Callable[[], bool]) -> list[Line]:
+    """Whole lines that cover every device; a kind may stand on more lines than it has devices.
+
+    Whole parts of the LP's shares are fixed at once; when there are none, the largest shares are rounded up.
+    """
+    left = master.kinds.count.copy()
+    fixed: list[Line] = []
+    share = relaxed.share
+    while True:
+        chosen = _whole_parts(master, share, left) or _largest(master, share, left)
+        for line, times in chosen:
+            fixed += [line] * times
+        if not left.any():
+            return fixed
+        master.cover(left)
+        share = master.solve(out_of_time, rounds=ROUNDS if not out_of_time() else 1).share
+
+
+def _need(master: Master, line: Line) -> list[tuple[int, int]]:
+    return list(Counter(master.option_kind[list(line)].tolist()).items())
+
+
+def _whole_parts(master: Master, share: np.ndarray, left: IntArray) -> list[tuple[Line, int]]:
+    """Lines with a share of at least 1 and the whole times they fit the devices left, which are taken off."""
+    chosen = []
+    for column in np.flatnonzero(share >= 1.0 - 1e-6):
+        need = _need(master, master.lines[column])
+        times = min(int(share[column] + 1e-6), *(int(left[kind]) // number for kind, number in need))
+        if times > 0:
+            chosen.append((master.lines[column], times))
+            for kind, number in need:
+                left[kind] -= times * number
+    return chosen
+
+
+def _largest(master: Master, share: np.ndarray, left: IntArray) -> list[tuple[Line, int]]:
+    """The largest shares, rounded up to one line each, while each line finds all its devices; at least one line."""
+    most = max(1, int(STRIDE * share.sum()))
+    chosen: list[tuple[Line, int]] = []
+    for column in np.argsort(-share, kind="stable"):
+        if share[column] <= 1e-9 or len(chosen) == most or (chosen and share[column] < 0.5):
+            break
+        need = _need(master, master.lines[column])
+        if chosen and any(left[kind] < number for kind, number in need):
+            continue
+        chosen.append((master.lines[column], 1))
+        for kind, number in need:
+            left[kind] = max(0, left[kind] - number)
+    return chosen
+
+
+def place_devices(kinds: Kinds, option_kind: IntArray, lines: list[Line]) -> tuple[IntArray, IntArray]:
+    """Line and option of every device, int64 (M,) each, from whole lines that cover all devices."""
+    line = np.full(kinds.kind.size, -1, dtype=np.int64)
+    option = np.full(kinds.kind.size, -1, dtype=np.int64)
+    taken = np.zeros(kinds.interval.size, dtype=np.int64)
+    count, used = kinds.count, 0
+    for options in lines:
+        before = taken.sum()
+        for place in options:
+            kind = option_kind[place]
+            if taken[kind] < count[kind]:
+                device = kinds.device[kinds.first_device[kind] + taken[kind]]
+                taken[kind] += 1
+                line[device], option[device] = used, place
+        used += int(taken.sum() > before)
+    return line, option
