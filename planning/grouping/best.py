@@ -22,7 +22,10 @@ from planning.grouping.traffic import IntArray, Traffic
 MOST_REPAIRED: Final = 700
 # Moves between two looks at the clock, and after which the search for the last line (for more) is given up.
 CHUNK: Final = 500
-PATIENCE_LAST, PATIENCE_MORE = 15_000, 400_000
+PATIENCE_LARGE, PATIENCE_LAST, PATIENCE_MORE = 1_500, 15_000, 400_000
+# Up to this many devices the exact model is asked to close a gap, for this long, seconds.
+SMALL: Final = 40
+PROOF_S: Final = 5.0
 # Above this many devices a line more or less is below 0.02 points of saving: one short search.
 LARGE: Final = 5000
 
@@ -85,7 +88,26 @@ def best(
                 line, shift = dived, kinds.option_shift[option]
             progress(int(line.max()) + 1, bound)
     line, shift = _improve(traffic, max_shift, line, shift, bound, clock, seed, patient, progress)
-    return Answer(Assignment(tuple((line + 1).tolist()), tuple(shift.tolist())), bound)
+    answer = Answer(Assignment(tuple((line + 1).tolist()), tuple(shift.tolist())), bound)
+    return _proved(traffic, max_shift, answer, clock) if len(traffic) <= SMALL else answer
+
+
+def _proved(traffic: Traffic, max_shift: int, answer: Answer, clock: Clock) -> Answer:
+    """On small networks the exact model closes what gap is left, if it can within PROOF_S."""
+    kinds = kinds_of(traffic, max_shift)
+    if answer.assignment.lines == answer.lower_bound or clock.over() or kinds.words.shape[1] == 0:
+        return answer
+    from planning.grouping.exact import exact, is_small_enough
+
+    if not is_small_enough(kinds):
+        return answer
+    found = exact(
+        traffic, max_shift, min(PROOF_S, clock.left()), lower_bound=answer.lower_bound, start=answer.assignment
+    )
+    if found is None:
+        return answer
+    fewer = found.assignment if found.assignment.lines < answer.assignment.lines else answer.assignment
+    return Answer(fewer, fewer.lines if found.proved else answer.lower_bound)
 
 
 def _improve(
@@ -96,8 +118,8 @@ def _improve(
     rng = np.random.default_rng(seed)
     while int(line.max()) + 1 > bound and not clock.over():
         count = int(line.max()) + 1
-        last = count == bound + 1 or len(traffic) > LARGE
-        steps = 2**62 if patient else PATIENCE_LAST if last else PATIENCE_MORE
+        last = count == bound + 1
+        steps = 2**62 if patient else PATIENCE_LARGE if len(traffic) > LARGE else PATIENCE_LAST if last else PATIENCE_MORE
         devices = _roomiest(traffic, line, rng)
         found = _one_line_less(traffic.select(devices), max_shift, line[devices], shift[devices], clock, steps, rng)
         if found is None:

@@ -6,8 +6,6 @@ lowest device index, then lowest line number, then smallest shift, negative firs
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +17,7 @@ from planning.grouping.assignment import NOWHERE, Assignment, Previous
 from planning.grouping.initial import Supply, hia, lowest_offers, next_addition, take
 from planning.grouping.kinds import Kinds, kinds_of
 from planning.grouping.lines import Lines, empty_lines, fits, join, leave
+from planning.grouping.numbering import number_lines
 from planning.grouping.traffic import IntArray, Traffic
 
 
@@ -125,33 +124,6 @@ def waiting_supply(kinds: Kinds, option: IntArray) -> Supply:
     per_kind = np.bincount(kinds.kind[waiting], minlength=kinds.interval.size)
     first = np.concatenate(([0], np.cumsum(per_kind))).astype(np.int64)
     return Supply(first, waiting, kinds.first_option, kinds.option_pattern, kinds.option_shift)
-
-
-def number_lines(group: IntArray, numbers: Sequence[int], before: Sequence[int]) -> tuple[int, ...]:
-    """Line number of every device from its group.
-
-    Groups below len(numbers) keep numbers[group]; a number that is free goes to the new group that keeps most
-    members by it, other groups take the lowest unused numbers from 1. before: previous line of every device.
-    """
-    label = {row: number for row, number in enumerate(numbers) if np.any(group == row)}
-    fresh: dict[int, Counter[int]] = defaultdict(Counter)
-    for row, number in zip(group.tolist(), before, strict=True):
-        if row not in label:
-            fresh[row][number] += 1
-    free = set(before) - set(label.values()) - {NOWHERE}
-    wishes = sorted((-kept, row, number) for row, kept_by in fresh.items() for number, kept in kept_by.items())
-    for _, row, number in wishes:
-        if number in free and row not in label:
-            label[row] = number
-            free.discard(number)
-    used, unused = set(label.values()), 1
-    for row in sorted(fresh):
-        if row not in label:
-            while unused in used:
-                unused += 1
-            label[row] = unused
-            used.add(unused)
-    return tuple(label[row] for row in group.tolist())
 
 
 @compiled

@@ -16,13 +16,13 @@ import highspy
 import numpy as np
 
 from planning.grouping.assignment import NOWHERE, Assignment, Previous
-from planning.grouping.dynamic import number_lines
 from planning.grouping.kinds import Kinds, kinds_of
+from planning.grouping.numbering import number_lines
 from planning.grouping.traffic import Traffic
 from spectrum.errors import BadInput
 
-# Variables x slots beyond which the model does not fit a small machine.
-LARGEST_MODEL: Final = 30_000_000
+# Entries of the constraint matrix beyond which the model does not fit a small machine.
+LARGEST_MODEL: Final = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ def exact(
     before = [NOWHERE] * len(traffic) if previous is None else list(previous.line_of(traffic))
     numbers = tuple(sorted(set(before) - {NOWHERE}))
     price = 1.0 / (len(traffic) + 1) if change_cost is None else change_cost
-    columns = _columns(kinds, before, numbers, price)
-    if len(columns) * max(kinds.timeline_slots, 1) > LARGEST_MODEL * 4 or kinds.words.shape[1] == 0:
+    if not is_small_enough(kinds, len(numbers)):
         raise BadInput(
             f"expected a network the exact model can hold, {len(traffic)} devices on a timeline of "
-            f"{kinds.timeline_slots} slots are {len(columns)} binaries on it; use --method best"
+            f"{kinds.timeline_slots} slots are too many; use --method best"
         )
+    columns = _columns(kinds, before, numbers, price)
     solver = _model(kinds, columns, len(numbers), len(traffic), lower_bound)
     # Objectives are sums of whole lines and `price`s: a gap below the smallest step proves the optimum.
     solver.setOptionValue("mip_abs_gap", min(0.999, 0.999 * price if numbers and price > 0 else 0.999))
@@ -87,6 +87,16 @@ def exact(
     proved = solver.getModelStatus() == highspy.HighsModelStatus.kOptimal
     answer = Assignment(number_lines(group, numbers, before), tuple(shift.tolist()))
     return Exact(answer, proved, float(solver.getInfo().mip_dual_bound))
+
+
+def is_small_enough(kinds: Kinds, numbered: int = 0) -> bool:
+    """Whether the model of these devices, beside `numbered` lines, can be built at all."""
+    if kinds.words.shape[1] == 0:
+        return False
+    slots = kinds.pattern_duration * (kinds.timeline_slots // kinds.pattern_interval)
+    entries = np.bincount(np.repeat(np.arange(kinds.interval.size), np.diff(kinds.first_option)),
+                          weights=slots[kinds.option_pattern])  # fmt: skip
+    return float(entries[kinds.kind].sum()) * (numbered + kinds.kind.size / 2) <= LARGEST_MODEL
 
 
 def _columns(kinds: Kinds, before: Sequence[int], numbers: Sequence[int], price: float) -> list[_Column]:

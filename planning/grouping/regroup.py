@@ -17,17 +17,19 @@ from planning.grouping.assignment import NOWHERE, Assignment, Previous
 from planning.grouping.best import Answer, Clock, best, lower_bound, options_of
 from planning.grouping.dynamic import hda
 from planning.grouping.kinds import Kinds, kinds_of
+from planning.grouping.numbering import keep_numbers
 from planning.grouping.repair import WEIGHT_UNIT, Search, repair, search_of
 from planning.grouping.traffic import IntArray, Traffic
 
 # Moves of one attempt to take a line away, and how many attempts may fail in a row.
 LINE_STEPS: Final = 3000
-LINE_ATTEMPTS: Final = 6
+LINE_ATTEMPTS: Final = 8
 # Moves of one attempt to send a device home, and rounds over all changed devices without success.
 HOME_STEPS: Final = 150
 HOME_ROUNDS: Final = 2
-# What leaving home weighs in the search beside a device's share of a line.
-HOME_WEIGHT: Final = 0.3
+# What leaving home weighs in the search beside a device's share of a line: dear at first, cheaper as attempts fail.
+HOME_WEIGHTS: Final = (0.3, 0.1, 0.03, 0.01)
+HOME_WEIGHT: Final = HOME_WEIGHTS[0]
 # Above this many devices HDA's answer is only polished where it is cheap.
 MOST_SEARCHED: Final = 3000
 
@@ -63,7 +65,7 @@ def best_regrouping(
         bound = lower_bound(traffic, max_shift, clock)
     else:
         fresh = best(traffic, max_shift, clock, seed=seed, progress=progress)
-        bound, scratch = fresh.lower_bound, _draft(kinds, _keep_numbers(fresh.assignment, before))
+        bound, scratch = fresh.lower_bound, _draft(kinds, keep_numbers(fresh.assignment, before))
 
     def worth(draft: Draft) -> tuple[float, float]:
         changed = changes(draft, before)
@@ -92,35 +94,19 @@ def _draft(kinds: Kinds, assignment: Assignment) -> Draft:
     return Draft(line.astype(np.int64), options_of(kinds, np.array(assignment.shift)), tuple(numbers.tolist()))
 
 
-def _keep_numbers(assignment: Assignment, before: IntArray) -> Assignment:
-    """The same groups, numbered so that most devices keep their number (an assignment problem, solved exactly)."""
-    from scipy.optimize import linear_sum_assignment
-
-    group = np.unique(np.array(assignment.line), return_inverse=True)[1]
-    numbers, place = np.unique(before, return_inverse=True)
-    kept = np.zeros((group.max() + 1, numbers.size))
-    np.add.at(kept, (group, place), 1.0)
-    kept[:, numbers == NOWHERE] = 0.0
-    rows, columns = linear_sum_assignment(-kept)
-    label = {int(row): int(numbers[column]) for row, column in zip(rows, columns, strict=True) if kept[row, column] > 0}
-    unused = (number for number in range(1, 2 * len(assignment.line) + 2) if number not in set(numbers.tolist()))
-    for row in range(group.max() + 1):
-        if row not in label:
-            label[row] = next(unused)
-    return Assignment(tuple(label[row] for row in group.tolist()), assignment.shift)
-
-
 def _search(
     kinds: Kinds, traffic: Traffic, draft: Draft, before: IntArray, worth: Callable[[Draft], tuple[float, float]],
     bound: int, clock: Clock, rng: np.random.Generator, progress: Callable[[int, int], None],
 ) -> Draft:
     """Send devices home, then take lines away as long as that is worth more."""
     share = traffic.duration / traffic.interval
-    search = search_of(kinds, np.where(before == NOWHERE, share, share + HOME_WEIGHT))
+    searches = [search_of(kinds, np.where(before == NOWHERE, share, share + weight)) for weight in HOME_WEIGHTS]
+    search = searches[0]
     draft = _send_home(search, draft, before, clock, rng)
     failed = 0
     while draft.lines > bound and failed < LINE_ATTEMPTS and not clock.over():
-        tried = _take_line(search, draft, before, rng)
+        turn = failed % len(HOME_WEIGHTS)
+        tried = _take_line(searches[turn], draft, before, rng, HOME_WEIGHTS[turn])
         if tried is not None and worth(tried) >= worth(draft):
             tried = _send_home(search, tried, before, clock, rng)
         if tried is None or worth(tried) >= worth(draft):
@@ -131,14 +117,16 @@ def _search(
     return draft
 
 
-def _at_home(search: Search, draft: Draft, before: IntArray) -> Search:
+def _at_home(search: Search, draft: Draft, before: IntArray, weight: float = HOME_WEIGHT) -> Search:
     """The search with every device wishing for its line of before, where that line is in use."""
     row = {number: place for place, number in enumerate(draft.numbers)}
     home = np.array([row.get(number, -1) for number in before.tolist()], dtype=np.int64)
-    return search._replace(home=home, home_price=np.full(home.size, int(HOME_WEIGHT * WEIGHT_UNIT), dtype=np.int64))
+    return search._replace(home=home, home_price=np.full(home.size, int(weight * WEIGHT_UNIT), dtype=np.int64))
 
 
-def _take_line(search: Search, draft: Draft, before: IntArray, rng: np.random.Generator) -> Draft | None:
+def _take_line(
+    search: Search, draft: Draft, before: IntArray, rng: np.random.Generator, weight: float
+) -> Draft | None:
     """One line less: one of those that keep fewest devices at home is emptied; None when they find no room."""
     numbers = np.array(draft.numbers)
     at_home = np.bincount(draft.line, weights=numbers[draft.line] == before, minlength=numbers.size)
@@ -148,7 +136,9 @@ def _take_line(search: Search, draft: Draft, before: IntArray, rng: np.random.Ge
     line[draft.line == emptied] = -1
     line -= draft.line > emptied
     fewer = replace(draft, numbers=tuple(np.delete(numbers, emptied).tolist()))
-    left = repair(_at_home(search, fewer, before), line, option, numbers.size - 1, LINE_STEPS, int(rng.integers(2**31)))
+    left = repair(
+        _at_home(search, fewer, before, weight), line, option, numbers.size - 1, LINE_STEPS, int(rng.integers(2**31))
+    )
     return None if left else Draft(line, option, fewer.numbers)
 
 
