@@ -23,9 +23,7 @@ def gcd(a: int, b: int) -> int:
 
 
 @compiled
-def meet_slots(
-    interval_a: int, duration_a: int, start_a: int, interval_b: int, duration_b: int, start_b: int
-) -> int:
+def meet_slots(interval_a: int, duration_a: int, start_a: int, interval_b: int, duration_b: int, start_b: int) -> int:
     """Slots in which both patterns send, per least common multiple of their intervals; 0 when they can share.
 
     Slot x of one and y of the other coincide exactly once in the LCM when x = y modulo g, the gcd (Chinese

@@ -65,7 +65,12 @@ def lower_bound(traffic: Traffic, max_shift: int, clock: Clock) -> int:
 
 
 def best(
-    traffic: Traffic, max_shift: int, clock: Clock, *, seed: int = 1, patient: bool = False,
+    traffic: Traffic,
+    max_shift: int,
+    clock: Clock,
+    *,
+    seed: int = 1,
+    patient: bool = False,
     progress: Callable[[int, int], None] = lambda lines, bound: None,
 ) -> Answer:
     """Fewest lines found until they are proved fewest, patience ends (unless `patient`), or the time is up.
@@ -111,15 +116,24 @@ def _proved(traffic: Traffic, max_shift: int, answer: Answer, clock: Clock) -> A
 
 
 def _improve(
-    traffic: Traffic, max_shift: int, line: IntArray, shift: IntArray, bound: int, clock: Clock, seed: int,
-    patient: bool, progress: Callable[[int, int], None],
+    traffic: Traffic,
+    max_shift: int,
+    line: IntArray,
+    shift: IntArray,
+    bound: int,
+    clock: Clock,
+    seed: int,
+    patient: bool,
+    progress: Callable[[int, int], None],
 ) -> tuple[IntArray, IntArray]:
     """Take away one line after the other as long as local search finds room for its devices elsewhere."""
     rng = np.random.default_rng(seed)
     while int(line.max()) + 1 > bound and not clock.over():
         count = int(line.max()) + 1
         last = count == bound + 1
-        steps = 2**62 if patient else PATIENCE_LARGE if len(traffic) > LARGE else PATIENCE_LAST if last else PATIENCE_MORE
+        steps = (
+            2**62 if patient else PATIENCE_LARGE if len(traffic) > LARGE else PATIENCE_LAST if last else PATIENCE_MORE
+        )
         devices = _roomiest(traffic, line, rng)
         found = _one_line_less(traffic.select(devices), max_shift, line[devices], shift[devices], clock, steps, rng)
         if found is None:
@@ -146,7 +160,13 @@ def _roomiest(traffic: Traffic, line: IntArray, rng: np.random.Generator) -> Int
 
 
 def _one_line_less(
-    traffic: Traffic, max_shift: int, line: IntArray, shift: IntArray, clock: Clock, steps: int, rng: np.random.Generator
+    traffic: Traffic,
+    max_shift: int,
+    line: IntArray,
+    shift: IntArray,
+    clock: Clock,
+    steps: int,
+    rng: np.random.Generator,
 ) -> tuple[IntArray, IntArray] | None:
     """Line (from 0, gaps allowed) and shift with one line less, or None when the search found none in time."""
     kinds = kinds_of(traffic, max_shift)
@@ -157,7 +177,7 @@ def _one_line_less(
     option = options_of(kinds, shift)
     lines, search = int(compact.max()), search_of(kinds, weight)
     for _ in range(0, steps, CHUNK):
-        if repair(search, line, option, lines, CHUNK, int(rng.integers(2**31))) == 0:
+        if repair(search, line, option, lines, CHUNK, rng) == 0:
             return line, kinds.option_shift[option]
         if clock.over():
             break

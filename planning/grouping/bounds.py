@@ -49,9 +49,9 @@ def clique(kinds: Kinds, max_shift: int) -> int:
     # Of a kind that cannot share with itself all devices count, of another one.
     worth = np.where(np.diag(never), kinds.count, 1)
     np.fill_diagonal(never, False)
-    promise = never @ worth + worth
+    promise = never.astype(np.int64) @ worth + worth
     best = 0
-    for begin in np.argsort(-promise, kind="stable")[:CLIQUES]:
+    for begin in np.argsort(promise, kind="stable")[::-1][:CLIQUES]:
         total, open_kinds = int(worth[begin]), never[begin].copy()
         while open_kinds.any():
             candidates = np.flatnonzero(open_kinds)

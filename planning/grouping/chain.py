@@ -72,8 +72,14 @@ def chain_of(kinds: Kinds) -> Chain | None:
 
 @compiled
 def _fill_tables(chain: Chain, value: NDArray[np.float64], best: Any, split: Any, last: Any) -> None:
-    """Fill V_j(a, n) for all circles; split: x of the maximum (0: nothing of this circle), last: pattern of H_j(a, x)."""
-    circle, offset, first_end, at_end, duration = chain.circle, chain.offset, chain.first_end, chain.at_end, chain.duration
+    """Fill V_j(a, n) for all circles. split: x of the maximum, 0 for nothing of this circle; last: pattern of H_j."""
+    circle, offset, first_end, at_end, duration = (
+        chain.circle,
+        chain.offset,
+        chain.first_end,
+        chain.at_end,
+        chain.duration,
+    )
     levels = circle.size
     for level in range(levels - 1, -1, -1):
         size, base = circle[level], chain.table[level]
@@ -155,13 +161,20 @@ def _through(chain: Chain, value: Any, best: Any) -> Any:
         if value[pattern] > 0.0:
             level = chain.level[pattern]
             rest = chain.circle[level] - chain.duration[pattern]
-            worth[pattern] = value[pattern] + best[chain.table[level] + chain.end[pattern] * (chain.circle[level] + 1) + rest]
+            worth[pattern] = (
+                value[pattern] + best[chain.table[level] + chain.end[pattern] * (chain.circle[level] + 1) + rest]
+            )
     return worth
 
 
 @compiled
 def dear_lines(
-    chain: Chain, price: NDArray[np.float64], first_option: IntArray, option_pattern: IntArray, most: int, worth_over: float
+    chain: Chain,
+    price: NDArray[np.float64],
+    first_option: IntArray,
+    option_pattern: IntArray,
+    most: int,
+    worth_over: float,
 ) -> Any:
     """(value of the dearest line, lines dearer than `worth_over`) for prices of the kinds, float64 (K,).
 
@@ -193,7 +206,7 @@ def dear_lines(
             dearest = worth[top]
         if worth[top] <= worth_over:
             break
-        size = _trace(chain, split, last, top, line)
+        size = _trace(chain, split, last, int(top), line)
         for place in range(size):
             lines[found, place] = owner[line[place]]
         for place in range(size):

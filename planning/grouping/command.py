@@ -35,10 +35,14 @@ class DevicesOrCommand(click.Group):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         inner = self.commands[self.default]
-        formatter.write_usage(ctx.command_path, "DEVICES.csv [OPTIONS]\n       " + ctx.command_path + " COMMAND [ARGS]...")
+        formatter.write_usage(
+            ctx.command_path, "DEVICES.csv [OPTIONS]\n       " + ctx.command_path + " COMMAND [ARGS]..."
+        )
         inner.format_help_text(ctx, formatter)
         inner.format_options(click.Context(inner, info_name=ctx.info_name, parent=ctx.parent), formatter)
-        rows = [(name, command.get_short_help_str(90)) for name, command in self.commands.items() if name != self.default]
+        rows = [
+            (name, command.get_short_help_str(90)) for name, command in self.commands.items() if name != self.default
+        ]
         with formatter.section("Commands (a file of such a name is ./NAME)"):
             formatter.write_dl(rows)
 
@@ -92,10 +96,9 @@ def lines(**options: Any) -> None:
     airshed group devices.csv --max-shift 3 --previous now.csv --json
     """
     from planning.grouping.assignment import read_previous, write_assignment
-    from planning.grouping.solve import Request, solve
+    from planning.grouping.solve import Request, solve, warm_up
     from planning.grouping.traffic import read_devices
 
-    began_s = time.monotonic()
     traffic = read_devices(options["devices"], options["slot_s"])
     guard = options["guard"] + drift_slots(options["drift_ppm"], options["resync_s"], options["slot_s"])
     previous = None if options["previous"] is None else read_previous(options["previous"])
@@ -109,6 +112,8 @@ def lines(**options: Any) -> None:
         rules=frozenset(options["rules"]),
         patient=options["time_limit"] is not None,
     )
+    warm_up(request)
+    began_s = time.monotonic()
     limit_s = options["time_limit"] or TIME_LIMIT_S
     with progress("looking for fewer lines", limit_s, quiet=options["as_json"]) as advance:
         shown_s = began_s

@@ -1,4 +1,4 @@
-"""From the configuration LP to whole lines: fix what the LP is sure of, solve what is left again, until all is fixed."""
+"""From the configuration LP to whole lines: fix what the LP is sure of, solve the rest again, until all is fixed."""
 
 from __future__ import annotations
 

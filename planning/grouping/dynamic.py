@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from planning.grouping.arithmetic import Patterns, common_timeline, compiled, meet, patterns_of
 from planning.grouping.assignment import NOWHERE, Assignment, Previous
@@ -127,9 +126,7 @@ def waiting_supply(kinds: Kinds, option: IntArray) -> Supply:
 
 
 @compiled
-def _merge(
-    supply: Supply, patterns: Patterns, kind: IntArray, lines: Lines, count: int, option: IntArray
-) -> None:
+def _merge(supply: Supply, patterns: Patterns, kind: IntArray, lines: Lines, count: int, option: IntArray) -> None:
     """Put the waiting device and line of highest addition score together, again and again (eq. 12).
 
     Every line remembers its best newcomer; that stays the best until the line changes or the newcomer is taken.
@@ -161,7 +158,7 @@ def _merge(
                 best = line
         if best < 0:
             return
-        device, pattern = wish[best, 0], wish[best, 2]
+        device, pattern = int(wish[best, 0]), int(wish[best, 2])
         option[device] = wish[best, 1]
         take(supply, offers, taken, lowest, kind[device])
         join(patterns, lines, best, device, pattern)
@@ -261,7 +258,7 @@ def _remove(
         # Leaving a line rebuilds its list, so the devices are looked up apart.
         for device in np.flatnonzero(lines.line == best):
             if meet(patterns, pattern, lines.pattern[device]) > 0:
-                leave(patterns, lines, device)
+                leave(patterns, lines, int(device))
                 option[device] = -1
         stale[best] = True
         for line in range(count):

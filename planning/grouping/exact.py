@@ -17,6 +17,7 @@ import numpy as np
 
 from planning.grouping.assignment import NOWHERE, Assignment, Previous
 from planning.grouping.kinds import Kinds, kinds_of
+from planning.grouping.master import new_solver
 from planning.grouping.numbering import number_lines
 from planning.grouping.traffic import Traffic
 from spectrum.errors import BadInput
@@ -76,6 +77,10 @@ def exact(
     if start is not None and not numbers:
         _begin_with(solver, kinds, columns, start)
     solver.run()
+    if solver.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
+        # One line a device always works, so presolve erred, as it did on other forms of this model.
+        solver.setOptionValue("presolve", "off")
+        solver.run()
     values = np.array(solver.getSolution().col_value)
     if solver.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
         return None
@@ -100,7 +105,7 @@ def is_small_enough(kinds: Kinds, numbered: int = 0) -> bool:
 
 
 def _columns(kinds: Kinds, before: Sequence[int], numbers: Sequence[int], price: float) -> list[_Column]:
-    """All binaries; the naming device's own come with the price of its line."""
+    """All binaries of devices, with what they cost in changes."""
     columns = []
     for device, kind in enumerate(kinds.kind.tolist()):
         options = range(int(kinds.first_option[kind]), int(kinds.first_option[kind + 1]))
@@ -110,61 +115,41 @@ def _columns(kinds: Kinds, before: Sequence[int], numbers: Sequence[int], price:
                 columns.append(_Column(device, line, option, price if moved else 0.0))
             moved = before[device] != NOWHERE
             for leader in range(device + 1):
-                opens = 1.0 if leader == device else 0.0
-                columns.append(_Column(device, len(numbers) + leader, option, opens + (price if moved else 0.0)))
+                columns.append(_Column(device, len(numbers) + leader, option, price if moved else 0.0))
     return columns
 
 
 def _model(kinds: Kinds, columns: list[_Column], numbered: int, devices: int, lower_bound: int) -> Any:
-    """Binaries, then one 0..1 variable for each numbered line in use."""
-    solver = highspy.Highs()
-    for option, setting in (("output_flag", False), ("threads", 1), ("random_seed", 1), ("mip_rel_gap", 0.0)):
-        solver.setOptionValue(option, setting)
-    total = len(columns) + numbered
-    cost = np.array([column.cost for column in columns] + [1.0] * numbered)
+    """Binaries of the columns, then one for each line in use."""
+    solver = new_solver()
+    lines = numbered + devices
+    total = len(columns) + lines
     solver.addVars(total, np.zeros(total), np.ones(total))
     every = np.arange(total, dtype=np.int32)
-    solver.changeColsCost(total, every, cost)
+    solver.changeColsCost(total, every, np.array([column.cost for column in columns] + [1.0] * lines))
     solver.changeColsIntegrality(total, every, np.full(total, highspy.HighsVarType.kInteger))
-    lines = numbered + devices
-    opening: list[list[int]] = [[len(columns) + line] if line < numbered else [] for line in range(lines)]
     of_device: list[list[int]] = [[] for _ in range(devices)]
     in_slot: list[dict[int, list[int]]] = [{} for _ in range(lines)]
+    naming: list[list[int]] = [[] for _ in range(lines)]
     slots = _slots(kinds)
     for place, column in enumerate(columns):
         of_device[column.device].append(place)
-        if column.line - numbered == column.device:
-            opening[column.line].append(place)
-            continue
+        if column.line == numbered + column.device:
+            naming[column.line].append(place)
         for slot in slots[kinds.option_pattern[column.option]]:
             in_slot[column.line].setdefault(slot, []).append(place)
     for places in of_device:
         _row(solver, 1.0, 1.0, places, [1.0] * len(places))
-    _fill_slots(solver, kinds, columns, numbered, opening, in_slot, slots)
-    opened = [place for places in opening for place in places]
-    _row(solver, float(lower_bound), highspy.kHighsInf, opened, [1.0] * len(opened))
+    for line in range(lines):
+        used = len(columns) + line
+        if line >= numbered:
+            _row(solver, 0.0, 0.0, [*naming[line], used], [1.0] * len(naming[line]) + [-1.0])
+        # At most one device in every slot (eq. 4), and none on a line that is not in use.
+        for together in {tuple(places) for places in in_slot[line].values()}:
+            _row(solver, -highspy.kHighsInf, 0.0, [*together, used], [1.0] * len(together) + [-1.0])
+    in_use = list(range(len(columns), total))
+    _row(solver, float(lower_bound), highspy.kHighsInf, in_use, [1.0] * lines)
     return solver
-
-
-def _fill_slots(
-    solver: Any, kinds: Kinds, columns: list[_Column], numbered: int, opening: list[list[int]],
-    in_slot: list[dict[int, list[int]]], slots: list[list[int]],
-) -> None:
-    """In every slot of every open line at most one device (eq. 4); the naming device takes its own slots too."""
-    for line, taken in enumerate(in_slot):
-        seen = set()
-        own: dict[int, set[int]] = {}
-        for place in opening[line]:
-            if line >= numbered:
-                for slot in slots[kinds.option_pattern[columns[place].option]]:
-                    own.setdefault(slot, set()).add(place)
-        for slot, places in taken.items():
-            # The namer's own slots are full; elsewhere there is room for one while the line is open.
-            room = [place for place in opening[line] if place not in own.get(slot, ())]
-            key = (tuple(places), tuple(room))
-            if key not in seen:
-                seen.add(key)
-                _row(solver, -highspy.kHighsInf, 0.0, places + room, [1.0] * len(places) + [-1.0] * len(room))
 
 
 def _row(solver: Any, low: float, high: float, places: list[int], values: list[float]) -> None:
@@ -188,5 +173,5 @@ def _begin_with(solver: Any, kinds: Kinds, columns: list[_Column], start: Assign
             and kinds.option_shift[column.option] == start.shift[column.device]
         )
         for column in columns
-    ]
+    ] + [float(line in leader.values()) for line in range(len(start.line))]
     solver.setSolution(solution)

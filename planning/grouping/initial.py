@@ -87,7 +87,9 @@ def group_kinds(kinds: Kinds, base_timeline: int = 1) -> tuple[IntArray, IntArra
 
 
 @compiled
-def _best_of_pair(supply: Supply, patterns: Patterns, a: int, b: int, base: int) -> tuple[float, float, float, int, int]:
+def _best_of_pair(
+    supply: Supply, patterns: Patterns, a: int, b: int, base: int
+) -> tuple[float, float, float, int, int]:
     """Best addition score over the shifts of kinds a and b, and the options that first reach it; -1 when none fits.
 
     Interval and duration are the kinds' own, so that only the active timeline and the border depend on the shifts.
@@ -153,7 +155,7 @@ def _partners(pairs: IntArray, kinds: int) -> tuple[IntArray, IntArray, IntArray
 
 
 @compiled
-def _lowest_pair(supply: Supply, taken: IntArray, partners: tuple[IntArray, IntArray, IntArray]) -> tuple[int, int]:
+def _lowest_pair(supply: Supply, taken: IntArray, partners: tuple[IntArray, IntArray, IntArray]) -> Any:
     """Lowest device left that has a partner left, and its lowest partner; (-1, -1) when there is none."""
     first, partner, kinds = partners
     x, y = np.int64(-1), np.int64(-1)
@@ -222,7 +224,7 @@ def lowest_offers(supply: Supply, patterns: int) -> tuple[tuple[IntArray, IntArr
 
 @compiled
 def next_addition(patterns: Patterns, lines: Lines, line: int, lowest: IntArray, alive: IntArray, left: int) -> Any:
-    """(best pattern or -1, patterns still alive, its score): alive[:left] are those that might fit, compacted in place."""
+    """(best pattern or -1, patterns still alive, its score); alive[:left] might still fit, compacted in place."""
     kept, best, best_score = 0, -1, (0.0, 0.0, 0.0)
     # Taken out of their tuples here: handing whole tuples on costs more than the work on one pattern.
     words, union, masked = patterns.words, lines.union[line], lines.union.shape[1] > 0
@@ -249,9 +251,7 @@ def next_addition(patterns: Patterns, lines: Lines, line: int, lowest: IntArray,
 
 
 @compiled
-def _group(
-    supply: Supply, patterns: Patterns, kind: IntArray, lines: Lines, pairs: IntArray, bounds: IntArray
-) -> Any:
+def _group(supply: Supply, patterns: Patterns, kind: IntArray, lines: Lines, pairs: IntArray, bounds: IntArray) -> Any:
     """Open a line with the best pair left and let it grow, until no pair is left.
 
     kind: of every device. pairs: best first, of one score between bounds[c] and bounds[c + 1]. Returns the option of

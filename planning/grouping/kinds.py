@@ -25,7 +25,7 @@ class Kinds:
     """K kinds of M devices, and the P patterns they can take.
 
     interval, duration, start: int64 (K,), slots. kind: int64 (M,), of every device.
-    device: int64 (M,), devices sorted by kind, then index; those of kind k are device[first_device[k]:first_device[k+1]].
+    device: int64 (M,), devices sorted by kind, then index; those of kind k lie at first_device[k]:first_device[k+1].
     option_pattern, option_shift: int64; those of kind k lie at first_option[k]:first_option[k+1], smallest shift
     first, negative before positive.
     pattern_*: int64 (P,); head, tail: free slots of one interval before the first and after the last slot in use.
@@ -73,7 +73,8 @@ def kinds_of(traffic: Traffic, max_shift: int, *, clip: bool = False) -> Kinds:
     kind, interval, duration, start = _kinds(traffic)
     device = np.argsort(kind, kind="stable")
     first_device = np.concatenate(([0], np.cumsum(np.bincount(kind, minlength=interval.size))))
-    options = [_options(*row, max_shift, clip) for row in zip(interval.tolist(), duration.tolist(), start.tolist())]
+    rows = zip(interval.tolist(), duration.tolist(), start.tolist(), strict=True)
+    options = [_options(*row, max_shift, clip) for row in rows]
     sizes = np.array([len(option) for option in options])
     option_kind = np.repeat(np.arange(interval.size), sizes)
     option_shift = np.array([shift for option in options for shift in option], dtype=np.int64)

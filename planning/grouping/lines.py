@@ -54,7 +54,7 @@ def empty_lines(lines: int, devices: int, width: int, base_timeline: int = 1) ->
 @compiled
 def free_of(words: NDArray[np.uint64], pattern: int, union: NDArray[np.uint64]) -> bool:
     """Whether a pattern's mask and a line's have no slot in common: one AND a word."""
-    for word in range(union.size):
+    for word in range(union.size):  # noqa: SIM110 - numba compiles no generators
         if words[pattern, word] & union[word]:
             return False
     return True

@@ -25,6 +25,14 @@ TOLERANCE: Final = 1e-7
 Line = tuple[int, ...]  # options (see Kinds) that share a line
 
 
+def new_solver() -> Any:
+    """HiGHS, silent, on one core, always with the same seed; gaps are the caller's to set."""
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]
+    for option, value in (("output_flag", False), ("threads", 1), ("random_seed", 1), ("mip_rel_gap", 0.0)):
+        solver.setOptionValue(option, value)
+    return solver
+
+
 class Pricing(Protocol):
     """Finds dear lines for prices of the kinds."""
 
@@ -51,9 +59,7 @@ class Master:
         self.lines: list[Line] = []
         self._known: set[Line] = set()
         self._count = kinds.count.astype(np.float64)
-        self._lp = highspy.Highs()
-        for option, value in (("output_flag", False), ("threads", 1), ("random_seed", 1)):
-            self._lp.setOptionValue(option, value)
+        self._lp: Any = new_solver()
         rows = kinds.interval.size
         empty = np.zeros(0, dtype=np.int32)
         self._lp.addRows(rows, self._count, np.full(rows, highspy.kHighsInf), 0, empty, empty, np.zeros(0))
@@ -66,7 +72,9 @@ class Master:
         if not fresh:
             return 0
         self.lines += fresh
-        starts, rows, values = [], [], []
+        starts: list[int] = []
+        rows: list[int] = []
+        values: list[int] = []
         for line in fresh:
             kinds, times = np.unique(self.option_kind[list(line)], return_counts=True)
             starts.append(len(rows))

@@ -66,7 +66,8 @@ def plain_hia(traffic: Traffic, max_shift: int) -> Assignment:
 
 def algorithm_1(slots: Slots, devices: Iterable[int]) -> list[Line]:
     """Lines of Algorithm 1 for some devices."""
-    left, lines = sorted(devices), []
+    left = sorted(devices)
+    lines: list[Line] = []
     while left:
         pairs = (
             (slots.addition_score({x: dx, y: dy}), (-x, -y, -i, -j), {x: dx, y: dy})
@@ -78,7 +79,7 @@ def algorithm_1(slots: Slots, devices: Iterable[int]) -> list[Line]:
         )
         root = max(pairs, key=lambda pair: pair[:2], default=None)
         if root is None:
-            return lines + [{device: 0} for device in left]
+            return [*lines, *({device: 0} for device in left)]
         line = root[2]
         while added := _best_addition(slots, [line], [z for z in left if z not in line]):
             line[added[1]] = added[2]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from planning.grouping.arithmetic import Patterns, compiled, patterns_of
 from planning.grouping.kinds import Kinds
 from planning.grouping.lines import free_of
-from planning.grouping.master import TOLERANCE, Line, Pricing, chain_pricing
+from planning.grouping.master import TOLERANCE, Line, Pricing, chain_pricing, new_solver
 from planning.grouping.traffic import IntArray
 
 # Random greedy lines a round, and the size of the integer programme that is still tried: patterns x slots.
@@ -82,9 +82,7 @@ def _greedy_lines(patterns: Patterns, value: NDArray[np.float64], noise: NDArray
 
 def _packing(kinds: Kinds) -> Any:
     """An integer programme: patterns to choose, at most one in every slot."""
-    solver = highspy.Highs()
-    for option, setting in (("output_flag", False), ("threads", 1), ("random_seed", 1), ("mip_rel_gap", 0.0)):
-        solver.setOptionValue(option, setting)
+    solver = new_solver()
     slots = kinds.timeline_slots
     empty = np.zeros(0, dtype=np.int32)
     solver.addRows(slots, np.full(slots, -highspy.kHighsInf), np.ones(slots), 0, empty, empty, np.zeros(0))
@@ -93,7 +91,9 @@ def _packing(kinds: Kinds) -> Any:
     count = kinds.pattern_interval.size
     starts = np.searchsorted(pattern, np.arange(count)).astype(np.int32)
     ones = np.ones(slot.size)
-    solver.addCols(count, np.zeros(count), np.zeros(count), np.ones(count), slot.size, starts, slot.astype(np.int32), ones)
+    solver.addCols(
+        count, np.zeros(count), np.zeros(count), np.ones(count), slot.size, starts, slot.astype(np.int32), ones
+    )
     columns = np.arange(count, dtype=np.int32)
     solver.changeColsIntegrality(count, columns, np.full(count, highspy.HighsVarType.kInteger))
     solver.changeObjectiveSense(highspy.ObjSense.kMaximize)

@@ -49,8 +49,14 @@ class Draft:
 
 
 def best_regrouping(
-    traffic: Traffic, max_shift: int, previous: Previous, clock: Clock, *, change_cost: float | None = None,
-    seed: int = 1, progress: Callable[[int, int], None] = lambda lines, bound: None,
+    traffic: Traffic,
+    max_shift: int,
+    previous: Previous,
+    clock: Clock,
+    *,
+    change_cost: float | None = None,
+    seed: int = 1,
+    progress: Callable[[int, int], None] = lambda lines, bound: None,
 ) -> Answer:
     """Regroup after devices left and joined; see the module for what is minimised.
 
@@ -95,8 +101,15 @@ def _draft(kinds: Kinds, assignment: Assignment) -> Draft:
 
 
 def _search(
-    kinds: Kinds, traffic: Traffic, draft: Draft, before: IntArray, worth: Callable[[Draft], tuple[float, float]],
-    bound: int, clock: Clock, rng: np.random.Generator, progress: Callable[[int, int], None],
+    kinds: Kinds,
+    traffic: Traffic,
+    draft: Draft,
+    before: IntArray,
+    worth: Callable[[Draft], tuple[float, float]],
+    bound: int,
+    clock: Clock,
+    rng: np.random.Generator,
+    progress: Callable[[int, int], None],
 ) -> Draft:
     """Send devices home, then take lines away as long as that is worth more."""
     share = traffic.duration / traffic.interval
@@ -124,9 +137,7 @@ def _at_home(search: Search, draft: Draft, before: IntArray, weight: float = HOM
     return search._replace(home=home, home_price=np.full(home.size, int(weight * WEIGHT_UNIT), dtype=np.int64))
 
 
-def _take_line(
-    search: Search, draft: Draft, before: IntArray, rng: np.random.Generator, weight: float
-) -> Draft | None:
+def _take_line(search: Search, draft: Draft, before: IntArray, rng: np.random.Generator, weight: float) -> Draft | None:
     """One line less: one of those that keep fewest devices at home is emptied; None when they find no room."""
     numbers = np.array(draft.numbers)
     at_home = np.bincount(draft.line, weights=numbers[draft.line] == before, minlength=numbers.size)
@@ -136,9 +147,7 @@ def _take_line(
     line[draft.line == emptied] = -1
     line -= draft.line > emptied
     fewer = replace(draft, numbers=tuple(np.delete(numbers, emptied).tolist()))
-    left = repair(
-        _at_home(search, fewer, before, weight), line, option, numbers.size - 1, LINE_STEPS, int(rng.integers(2**31))
-    )
+    left = repair(_at_home(search, fewer, before, weight), line, option, numbers.size - 1, LINE_STEPS, rng)
     return None if left else Draft(line, option, fewer.numbers)
 
 
@@ -150,7 +159,9 @@ def _send_home(search: Search, draft: Draft, before: IntArray, clock: Clock, rng
     rounds = 0
     while rounds < HOME_ROUNDS and not clock.over():
         rounds += 1
-        away = [device for device, number in enumerate(before.tolist()) if row.get(number, line[device]) != line[device]]
+        away = [
+            device for device, number in enumerate(before.tolist()) if row.get(number, line[device]) != line[device]
+        ]
         rng.shuffle(away)
         for device in away:
             tried_line, tried_option = line.copy(), option.copy()
@@ -159,8 +170,7 @@ def _send_home(search: Search, draft: Draft, before: IntArray, clock: Clock, rng
             tried_line[device] = -1
             eager = homed.home_price.copy()
             eager[device] = 100 * WEIGHT_UNIT
-            seed = int(rng.integers(2**31))
-            left = repair(homed._replace(home_price=eager), tried_line, tried_option, len(row), HOME_STEPS, seed)
+            left = repair(homed._replace(home_price=eager), tried_line, tried_option, len(row), HOME_STEPS, rng)
             if left == 0 and _away(tried_line, homed.home) < _away(line, homed.home):
                 line, option, rounds = tried_line, tried_option, 0
             if clock.over():

@@ -73,8 +73,18 @@ def _count_in(search: Search, met: IntArray, line: int, pattern: int, weight: in
 
 @compiled
 def _cheapest(
-    first_option: IntArray, option_pattern: IntArray, kind: IntArray, weight: IntArray, home: IntArray,
-    home_price: IntArray, met: IntArray, until: IntArray, waiting: IntArray, left: int, step: int,
+    first_option: IntArray,
+    option_pattern: IntArray,
+    kind: IntArray,
+    weight: IntArray,
+    home: IntArray,
+    home_price: IntArray,
+    met: IntArray,
+    until: IntArray,
+    waiting: IntArray,
+    left: int,
+    step: int,
+    rng: np.random.Generator,
 ) -> tuple[int, int, int]:
     """(place in waiting, line, option) of the cheapest move, ties at random; -1 when all are forbidden.
 
@@ -92,18 +102,17 @@ def _cheapest(
                 if cost > best or (until[device, line] > step and pushed[line] > 0):
                     continue
                 ties = ties + 1 if cost == best else 1
-                if cost < best or np.random.randint(ties) == 0:
+                if cost < best or rng.random() * ties < 1.0:
                     best, chosen = cost, (place, line, option)
     return chosen
 
 
 @compiled
-def repair(search: Search, line: IntArray, option: IntArray, lines: int, steps: int, seed: int) -> int:
+def repair(search: Search, line: IntArray, option: IntArray, lines: int, steps: int, rng: np.random.Generator) -> int:
     """Search up to `steps` moves; returns the devices still without a line (0: found).
 
     line, option: of every device, int64 (M,), line -1 for a device without one; changed in place.
     """
-    np.random.seed(seed)
     s = search
     waiting, left = np.empty(line.size, dtype=np.int64), 0
     met = np.zeros((s.patterns.interval.size, lines), dtype=np.int64)
@@ -119,7 +128,7 @@ def repair(search: Search, line: IntArray, option: IntArray, lines: int, steps: 
             break
         place, target, chosen = _cheapest(
             s.supply.first_option, s.supply.option_pattern, s.kind, s.weight, s.home, s.home_price, met, until, waiting,
-            left, step,
+            left, step, rng,
         )  # fmt: skip
         if place < 0:
             continue
@@ -127,7 +136,7 @@ def repair(search: Search, line: IntArray, option: IntArray, lines: int, steps: 
         left -= 1
         waiting[place] = waiting[left]
         if met[pattern, target] > 0:
-            tenure = TENURE + np.random.randint(TENURE_RANDOM) + int(TENURE_PER_LEFT * left)
+            tenure = TENURE + int(rng.random() * TENURE_RANDOM) + int(TENURE_PER_LEFT * left)
             for other in range(line.size):
                 if line[other] != target:
                     continue
@@ -144,4 +153,3 @@ def repair(search: Search, line: IntArray, option: IntArray, lines: int, steps: 
         line[device], option[device] = target, chosen
         _count_in(s, met, target, pattern, s.weight[device])
     return left
-

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from planning.grouping import assignment as measures
 from planning.grouping.assignment import Assignment, Previous
 from planning.grouping.best import Answer, Clock, best, lower_bound
 from planning.grouping.dynamic import Rules, hda
 from planning.grouping.initial import hia
+from planning.grouping.kinds import kinds_of
 from planning.grouping.numbering import keep_numbers
 from planning.grouping.regroup import best_regrouping
-from planning.grouping.traffic import Traffic
+from planning.grouping.repair import repair, search_of
+from planning.grouping.traffic import Traffic, generate
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,28 @@ def solve(traffic: Traffic, request: Request, now: Callable[[], float], deadline
     )
 
 
+def warm_up(request: Request) -> None:
+    """Load (the first time: compile) what the request needs, so that a time limit is spent on searching.
+
+    A dozen devices go through the same method, and through the local search, which they would not need.
+    """
+    rng = np.random.default_rng(1)
+    traffic = generate(12, "high", rng)
+    few = Request(1, request.method, previous=request.previous and Previous(dict.fromkeys(traffic.names, (1, 0))))
+    solve(traffic, few, lambda: 0.0, 1.0)
+    if request.method == "best":
+        kinds = kinds_of(traffic, 1)
+        line = np.full(len(traffic), -1, dtype=np.int64)
+        repair(search_of(kinds, traffic.duration / traffic.interval), line, line.copy(), 2, 3, rng)
+
+
 def _answer(traffic: Traffic, request: Request, clock: Clock) -> tuple[Answer, tuple[str, ...]]:
     rules = Rules(**{name.replace("-", "_"): True for name in request.rules})
     tau, previous = request.max_shift, request.previous
     if request.method == "hia":
         found = hia(traffic, tau, clip=rules.clip, whole_timeline=rules.whole_timeline)
         if previous is not None:
-            found = keep_numbers(found, previous.line_of(traffic))
+            found = keep_numbers(found, np.array(previous.line_of(traffic)))
         return Answer(found, lower_bound(traffic, tau, clock)), ()
     if request.method in ("hda", "hda-nosr"):
         smart = request.method == "hda"

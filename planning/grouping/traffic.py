@@ -89,9 +89,9 @@ def read_devices(path: Path, slot_s: float | None = None) -> Traffic:
     names, columns = _read_columns(path)
     _refuse_duplicates(names)
     numbers = [_numbers(path, names, column, texts, slot_s) for column, texts in zip(COLUMNS[1:], columns, strict=True)]
-    if slot_s is None:
-        return _checked(names, *numbers)
-    return _checked(names, *_to_slots(names, *numbers, slot_s))
+    if slot_s is not None:
+        numbers = _to_slots(names, numbers, slot_s)
+    return _checked(names, *numbers)
 
 
 def _read_columns(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -134,9 +134,7 @@ def _refuse_duplicates(names: Sequence[str]) -> None:
         seen[name] = row
 
 
-def _numbers(
-    path: Path, names: Sequence[str], column: str, texts: Sequence[str], slot_s: float | None
-) -> NDArray[np.generic]:
+def _numbers(path: Path, names: Sequence[str], column: str, texts: Sequence[str], slot_s: float | None) -> NDArray[Any]:
     kind: Any = int if slot_s is None else float
     try:
         return np.array([kind(text) for text in texts], dtype=object if slot_s is None else np.float64)
@@ -151,14 +149,9 @@ def _numbers(
     raise AssertionError("one of the texts was no number")
 
 
-def _to_slots(
-    names: Sequence[str],
-    interval_s: NDArray[np.generic],
-    duration_s: NDArray[np.generic],
-    start_s: NDArray[np.generic],
-    slot_s: float,
-) -> tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.generic]]:
+def _to_slots(names: Sequence[str], seconds: Sequence[NDArray[Any]], slot_s: float) -> list[NDArray[Any]]:
     """Seconds to whole slots: a transmission is widened to the slots it touches, an interval must be whole."""
+    interval_s, duration_s, start_s = seconds
     begin, end = start_s / slot_s, (start_s + duration_s) / slot_s
     interval = interval_s / slot_s
     for name, *values in zip(names, interval, begin, end, strict=True):
@@ -176,16 +169,14 @@ def _to_slots(
         _refuse_duration(names[int(none[0])], duration_s[int(none[0])])
     first_slot = np.floor(begin + WHOLE_SLOT_TOLERANCE)
     past_slot = np.ceil(end - WHOLE_SLOT_TOLERANCE)
-    return np.rint(interval), np.maximum(past_slot - first_slot, 1), first_slot
+    return [np.rint(interval), np.maximum(past_slot - first_slot, 1), first_slot]
 
 
 def _refuse_duration(name: str, duration: object) -> None:
     raise BadInput(f"expected a duration above 0, device {name!r} has {duration}: it never sends, remove its row")
 
 
-def _checked(
-    names: tuple[str, ...], interval: NDArray[Any], duration: NDArray[Any], start: NDArray[Any]
-) -> Traffic:
+def _checked(names: tuple[str, ...], interval: NDArray[Any], duration: NDArray[Any], start: NDArray[Any]) -> Traffic:
     """Refuse what no line could carry; wrap starts into their interval."""
     bad = np.flatnonzero((interval < 1) | (interval > LONGEST_INTERVAL))
     if bad.size:
