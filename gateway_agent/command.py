@@ -6,6 +6,9 @@ import click
 
 from terminal.command import emit_json, json_option, seed_option
 
+# Devices begin when the controller has answered, or after this: then they send at random, as their standards do.
+FIRST_ANSWER_S = 10.0
+
 
 @click.command()
 @click.argument("site_file", metavar="SITE.toml")
@@ -44,6 +47,7 @@ def agent(site_file: str, gateway: str | None, seconds: float | None, seed: int,
         )
         link.start()
         try:
+            link.wait_online(stop, FIRST_ANSWER_S)
             radio.run(stop, seconds)
         finally:
             link.close()

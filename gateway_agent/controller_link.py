@@ -93,6 +93,13 @@ class ControllerLink:
         """Dial and keep the stream up until `close`."""
         self._thread.start()
 
+    def wait_online(self, stop: threading.Event, most_s: float) -> bool:
+        """Wait for the controller's first answer, for at most `most_s` or until `stop`; whether it came."""
+        until_s = self._clock() + most_s
+        while self._state != "online" and self._clock() < until_s and not stop.wait(0.02):
+            pass
+        return self._state == "online"
+
     @property
     def state(self) -> str:
         """Where the link is; see the module."""

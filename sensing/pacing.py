@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from sensing.source import IqBlock, IqSource, SourceContext, Tuning
 
-# Blocks that come later than this are dropped and counted, as a dongle would lose them.
-LATE_S: Final = 1.0
+# A reader that falls behind by this much (it was compiling, or the machine was asleep) has the rest played later: a
+# recording loses nothing, and its times stay close to the clock.
+LATE_S: Final = 0.5
 
 
 class PacedSource(SourceContext):
@@ -34,20 +35,18 @@ class PacedSource(SourceContext):
         return self._source.tuning
 
     def blocks(self) -> Iterator[IqBlock]:
-        """The source's blocks in time; those that would come too late are lost and counted."""
+        """The source's blocks in time, none left out."""
         rate_hz = self._source.tuning.rate_hz
         started_s = self._clock()
-        dropped = 0
         for block in self._source.blocks():
             due_s = started_s + (block.first_sample + block.count) / rate_hz
             early_s = due_s - self._clock()
             if early_s < -LATE_S:
-                dropped += block.count
-                continue
+                started_s -= early_s
             if early_s > 0 and self._wait(early_s):
                 return
             begins_s = started_s + block.first_sample / rate_hz
-            yield replace(block, time_s=begins_s, lost_samples=block.lost_samples + dropped)
+            yield replace(block, time_s=begins_s)
 
     def close(self) -> None:
         """Close the source that is played."""
