@@ -29,8 +29,12 @@ Ticks = NDArray[np.int64]
 # of rounding.
 TICKS_PER_S: Final = 1_000_000_000
 
-# Beyond this many distinct sums of gaps the count distribution is not worth its time; simulate instead.
-SUMS_LIMIT: Final = 200_000
+# Distinct sums of gaps times counts, over all gaps walked back: half a second's work. Beyond it the caller simulates.
+CELLS_LIMIT: Final = 2_000_000
+
+
+class TooLarge(BadInput):
+    """An exact answer would need more states than are worth their time: simulate, or choose rounder gaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,13 +152,14 @@ def degenerate_counts(
     """Distribution of the count at an arrival, shape (k_max+1,), for degenerate gaps: (D.21), thinned by `outage`.
 
     Walks back in time from an arrival, gap by gap: an earlier arrival counts when it was received and its service is
-    longer than its age (or as long, with tie `closed`). Printed: B_0 sums p_x over t_x >= tau; it is 1.
+    longer than its age (or as long, with tie `closed`). TooLarge past CELLS_LIMIT.
+    Printed: B_0 sums p_x over t_x >= tau; it is 1.
     """
     check_fraction("outage", outage)
     gaps, services = tick_times(arrivals, service, tie)
     received = 1.0 - outage
     ages, weights = np.zeros(1, dtype=np.int64), np.ones((1, 1))
-    counts = np.zeros(1)
+    counts, cells = np.zeros(1), 0
     while len(ages):
         ages, weights = _one_gap_back(ages, weights, gaps, np.asarray(arrivals.probabilities))
         alive = received * ((services > ages[:, None]) @ np.asarray(service.shares))
@@ -165,10 +170,9 @@ def degenerate_counts(
         over = ages >= services.max()
         counts += weights[over].sum(axis=0)
         ages, weights = ages[~over], weights[~over]
-        if len(ages) > SUMS_LIMIT:
-            raise BadInput(
-                f"the service time holds more than {SUMS_LIMIT} different sums of gaps: use longer or rounder gaps"
-            )
+        cells += weights.size
+        if cells > CELLS_LIMIT:
+            raise TooLarge("the service time holds too many different sums of gaps: simulate, or use rounder gaps")
     return np.trim_zeros(counts, "b") if counts.any() else counts[:1]
 
 

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Final
 
@@ -169,29 +170,21 @@ def _estimate(blocked: NDArray[np.bool_]) -> Estimate:
 @njit(cache=True)
 def _run(times: Ticks, services: Ticks, servers: int) -> tuple[NDArray[np.bool_], Floats]:
     """Which arrivals are blocked, and the time with 0..n busy servers. A server whose end is now is free."""
-    ends = np.full(servers, times[0])
+    ends = [times[0]]  # a heap; the first entry is a service that ends as it starts
     blocked = np.zeros(len(times), dtype=np.bool_)
     busy = np.zeros(servers + 1)
     before = times[0]
     for i in range(len(times)):
         now = times[i]
-        while before < now:  # the time since the last arrival, cut at each end of a service
-            active, until = 0, now
-            for server in range(servers):
-                if ends[server] > before:
-                    active += 1
-                    until = min(until, ends[server])
-            busy[active] += until - before
-            before = until
-        free = -1
-        for server in range(servers):
-            if ends[server] <= now:
-                free = server
-                break
-        if free < 0:
-            blocked[i] = True
+        while len(ends) > 0 and ends[0] <= now:
+            busy[len(ends)] += ends[0] - before
+            before = heappop(ends)
+        busy[len(ends)] += now - before
+        before = now
+        if len(ends) < servers:
+            heappush(ends, now + services[i])
         else:
-            ends[free] = now + services[i]
+            blocked[i] = True
     return blocked, busy
 
 

@@ -173,20 +173,20 @@ def _places(given: dict[str, Any], reporting: Reporting) -> LtePool | SlotPool |
     from planning.models.pool_load import transmission_moments
 
     sent = float(transmission_moments(reporting.error_rate, reporting.max_transmissions)[0])
-    common: dict[str, Any] = {
-        "interval_s": given["interval_s"],
-        "guard_s": 0.02 if given["guard_s"] is None else given["guard_s"],
-        "transmissions_per_interval": reporting.reports_per_interval * sent,
-        "subchannels": given["subchannels"],
-        "band": given["sub_band"] or "M",
-    }
+    reserve = mapping.Reserve(
+        given["interval_s"],
+        0.02 if given["guard_s"] is None else given["guard_s"],
+        reporting.reports_per_interval * sent,
+        given["subchannels"],
+        given["sub_band"] or "M",
+    )
     if technology == "sigfox":
-        return mapping.sigfox_pool(size, **common)
+        return mapping.sigfox_pool(size, reserve)
     from spectrum.lora import LoraModulation
 
     spreading_factor = 12 if given["spreading_factor"] is None else given["spreading_factor"]
     coding_rate = 1 if given["coding_rate"] is None else given["coding_rate"]
-    return mapping.lora_pool(size, LoraModulation(spreading_factor, coding_rate=coding_rate), **common)
+    return mapping.lora_pool(size, LoraModulation(spreading_factor, coding_rate=coding_rate), reserve)
 
 
 def _refuse_foreign(given: dict[str, Any]) -> None:

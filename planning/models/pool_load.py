@@ -34,6 +34,9 @@ TRANSMISSIONS_LIMIT: Final = 1000
 WINDOW_SIGMAS: Final = 16.0
 WINDOW_JUMPS: Final = 20
 
+# About a second and 300 MB; the normal law is off by less than a transmission in a thousand long before.
+WINDOW_LIMIT: Final = 1 << 22
+
 # A tail bounded by e^-600 is zero.
 LOG_NOTHING: Final = -600.0
 
@@ -258,6 +261,10 @@ def _tilt(reporting: Reporting, load_per_device: float) -> float:
 def _window(variance: float, longest_jump: int) -> int:
     """Points of the transform: a power of two that holds the tilted law without folding it onto itself."""
     width = 2.0 * (WINDOW_SIGMAS * math.sqrt(max(variance, 0.0)) + WINDOW_JUMPS * longest_jump)
+    if width > WINDOW_LIMIT:
+        raise BadInput(
+            f"the load spreads over more than {WINDOW_LIMIT} transmissions: method clt is exact enough there"
+        )
     return 1 << math.ceil(math.log2(width))
 
 

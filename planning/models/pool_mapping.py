@@ -166,77 +166,55 @@ def lte_pool(
     return LtePool(blocks, system, reserved, interval_s, assumption)
 
 
-def lora_pool(
-    report_bytes: int,
-    modulation: LoraModulation,
-    *,
-    interval_s: float,
-    guard_s: float,
-    transmissions_per_interval: float,
-    subchannels: int | None = None,
-    band: str = "M",
-) -> SlotPool:
-    """Slots for LoRaWAN frames that carry `report_bytes` of application payload, 13 bytes of overhead added.
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """What slots are cut from. transmissions_per_interval: mean of one device, which must keep the band's duty cycle.
 
-    transmissions_per_interval: mean of one device, which must keep the duty cycle of the sub-band.
+    subchannels: how many there are, None for all the technology has.
     """
-    _check_report(report_bytes, interval_s)
+
+    interval_s: float
+    guard_s: float
+    transmissions_per_interval: float
+    subchannels: int | None = None
+    band: str = "M"
+
+
+def lora_pool(report_bytes: int, modulation: LoraModulation, reserve: Reserve) -> SlotPool:
+    """Slots for LoRaWAN frames that carry `report_bytes` of application payload, 13 bytes of overhead added."""
+    _check_report(report_bytes, reserve.interval_s)
     rate = data_rate_of(modulation.spreading_factor, modulation.bandwidth_hz)
     most = MAX_MAC_PAYLOAD_BYTES[rate] - 8
     if report_bytes > most:
         raise BadInput(f"a LoRaWAN frame at SF{modulation.spreading_factor} carries {most} bytes, got {report_bytes}")
     airtime = airtime_s(modulation, report_bytes + LORAWAN_OVERHEAD_BYTES)
     channels = len(LORAWAN_DEFAULT_CHANNELS) + len(LORAWAN_EXTRA_CHANNELS)
-    assumption = f"SF{modulation.spreading_factor}, one frame a slot, {LORAWAN_OVERHEAD_BYTES} bytes of overhead"
-    return _slot_pool(
-        airtime,
-        guard_s,
-        channels if subchannels is None else subchannels,
-        interval_s,
-        assumption,
-        transmissions_per_interval,
-        band,
-    )
+    named = f"SF{modulation.spreading_factor}, one frame a slot, {LORAWAN_OVERHEAD_BYTES} bytes of overhead"
+    return _slot_pool(airtime, channels, named, reserve)
 
 
-def sigfox_pool(
-    report_bytes: int,
-    *,
-    interval_s: float,
-    guard_s: float,
-    transmissions_per_interval: float,
-    subchannels: int | None = None,
-    band: str = "M",
-) -> SlotPool:
+def sigfox_pool(report_bytes: int, reserve: Reserve) -> SlotPool:
     """Slots for single SigFox frames (no blind copies: the pool repeats what was lost) on 100 Hz micro-channels."""
-    _check_report(report_bytes, interval_s)
-    airtime = sigfox.airtime_s(report_bytes)
+    _check_report(report_bytes, reserve.interval_s)
     channels = round(SIGFOX_UPLINK.bandwidth_hz / sigfox.MICRO_CHANNEL_HZ)
-    return _slot_pool(
-        airtime,
-        guard_s,
-        channels if subchannels is None else subchannels,
-        interval_s,
-        "one SigFox frame a slot, no blind copies",
-        transmissions_per_interval,
-        band,
-    )
+    return _slot_pool(sigfox.airtime_s(report_bytes), channels, "one SigFox frame a slot, no blind copies", reserve)
 
 
-def _slot_pool(
-    airtime: float, guard_s: float, subchannels: int, interval_s: float, assumption: str, sent: float, band: str
-) -> SlotPool:
-    if guard_s < 0.0 or not math.isfinite(guard_s):
-        raise BadInput(f"the guard must be 0 s or more, got {guard_s}")
+def _slot_pool(airtime: float, channels: int, named: str, reserve: Reserve) -> SlotPool:
+    if reserve.guard_s < 0.0 or not math.isfinite(reserve.guard_s):
+        raise BadInput(f"the guard must be 0 s or more, got {reserve.guard_s}")
+    subchannels = channels if reserve.subchannels is None else reserve.subchannels
     if subchannels < 1:
         raise BadInput(f"the number of subchannels must be 1 or more, got {subchannels}")
-    allowed, used = sub_band(band).duty_cycle, sent * airtime / interval_s
+    allowed = sub_band(reserve.band).duty_cycle
+    used = reserve.transmissions_per_interval * airtime / reserve.interval_s
     if used > allowed:
         raise BadInput(
-            f"a device would be on the air {100 * used:.3g} % of the time, sub-band {band} allows {100 * allowed:g} %: "
-            "use a longer interval or a lower spreading factor"
+            f"a device would be on the air {100 * used:.3g} % of the time, sub-band {reserve.band} allows "
+            f"{100 * allowed:g} %: use a longer interval or a lower spreading factor"
         )
-    return SlotPool(airtime, airtime + guard_s, subchannels, interval_s, f"{assumption}, guard {guard_s:g} s")
+    assumption = f"{named}, guard {reserve.guard_s:g} s"
+    return SlotPool(airtime, airtime + reserve.guard_s, subchannels, reserve.interval_s, assumption)
 
 
 def _transport_blocks(bits: int, index: int, modulation: str) -> int:

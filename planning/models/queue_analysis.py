@@ -12,6 +12,7 @@ from planning.models.loss_queue import (
     DegenerateArrivals,
     Floats,
     Service,
+    TooLarge,
     busy_servers_markov,
     check_fraction,
     count_bounds,
@@ -19,7 +20,7 @@ from planning.models.loss_queue import (
     erlang_b,
     markov_bounds,
 )
-from planning.models.residual_chain import STATES_LIMIT, TooManyStates, exact_blocking
+from planning.models.residual_chain import STATES_LIMIT, exact_blocking
 from spectrum.errors import BadInput
 
 if TYPE_CHECKING:
@@ -104,25 +105,21 @@ def answer_degenerate(
 ) -> QueueAnswer:
     """Gaps from a finite set: the exact chain of residual lives, or a simulation where the chain is too large."""
     received = arrivals.rate_per_s * (1.0 - queue.outage)
-    counts = degenerate_counts(arrivals, queue.service, outage=queue.outage, tie=queue.tie)
+    try:
+        counts = degenerate_counts(arrivals, queue.service, outage=queue.outage, tie=queue.tie)
+        bounds = count_bounds(queue.servers, counts)
+    except TooLarge:
+        note = "bounds from simulated counts, too many sums of gaps for exact ones"
+        return replace(simulate_degenerate(queue, arrivals, fallback_arrivals, rng), note=note)
     try:
         chain = exact_blocking(
             queue.servers, arrivals, queue.service, outage=queue.outage, tie=queue.tie, states_limit=states_limit
         )
-    except TooManyStates:
+    except TooLarge:
         drawn = simulate_degenerate(queue, arrivals, fallback_arrivals, rng)
-        note = f"the exact chain has more than {states_limit} states; simulated"
-        return replace(drawn, bounds=count_bounds(queue.servers, counts), note=note)
-    return QueueAnswer(
-        "chain",
-        chain.blocking,
-        None,
-        count_bounds(queue.servers, counts),
-        chain.busy,
-        received,
-        received * queue.service.mean_s,
-        f"{chain.states} states",
-    )
+        return replace(drawn, bounds=bounds, note="the exact chain has too many states; simulated")
+    load, note = received * queue.service.mean_s, f"{chain.states} states"
+    return QueueAnswer("chain", chain.blocking, None, bounds, chain.busy, received, load, note)
 
 
 def simulate_markov(queue: Queue, rate_per_s: float, count: int, rng: np.random.Generator) -> QueueAnswer:

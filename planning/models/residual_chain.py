@@ -17,20 +17,26 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
-from planning.models.loss_queue import DegenerateArrivals, Floats, Service, Ticks, check_fraction, tick_times
-from spectrum.errors import BadInput, Failed
+from planning.models.loss_queue import (
+    DegenerateArrivals,
+    Floats,
+    Service,
+    Ticks,
+    TooLarge,
+    check_fraction,
+    check_servers,
+    tick_times,
+)
+from spectrum.errors import Failed
 
-# About two seconds and 200 MB; beyond it the caller simulates and says so.
+# About two seconds and 200 MB; beyond either the caller simulates and says so.
 STATES_LIMIT: Final = 200_000
+CELLS_LIMIT: Final = 4_000_000
 
 # A sparse factorisation of so many states takes some ten milliseconds; larger chains are iterated.
 DIRECT_LIMIT: Final = 1_500
 ITERATIONS_LIMIT: Final = 50_000
 TOLERANCE: Final = 1e-13
-
-
-class TooManyStates(BadInput):
-    """The chain is larger than the limit: simulate, or choose rounder gaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +66,20 @@ def exact_blocking(
     tie: str = "open",
     states_limit: int = STATES_LIMIT,
 ) -> ChainResult:
-    """Long-run blocking from an empty start, exact up to the solver's 1e-13. TooManyStates past `states_limit`."""
+    """Long-run blocking from an empty start, exact up to the solver's 1e-13. TooLarge past the limits."""
     check_fraction("outage", outage)
+    check_servers(np.asarray(servers))
     steps = _Steps(arrivals, service, outage, tie)
-    states = _reachable(servers, steps, states_limit)
+    usable = min(servers, steps.most_busy + 1)  # more are never busy at once, so one of these is always free
+    states = _reachable(usable, steps, min(states_limit, CELLS_LIMIT // usable))
     empty = int(np.flatnonzero(~states.any(axis=1))[0])
     weights = _long_run(_transitions(states, steps), empty)
-    blocking, at_least = 0.0, np.zeros(servers)
-    mean_gap = 0.0
+    blocking, mean_gap, at_least = 0.0, 0.0, np.zeros(usable)
     for gap, probability in zip(steps.gaps, steps.gap_probabilities, strict=True):
         blocking += float(probability * (weights @ (states[:, -1] > gap)))
         at_least += probability * (weights @ np.minimum(states, gap))
         mean_gap += float(probability * gap)
-    at_least = np.concatenate([[1.0], at_least / mean_gap, [0.0]])
+    at_least = np.concatenate([[1.0], at_least / mean_gap, np.zeros(servers - usable + 1)])
     return ChainResult(blocking, at_least[:-1] - at_least[1:], len(states))
 
 
@@ -86,6 +93,7 @@ class _Steps:
         self.gap_probabilities = np.asarray(arrivals.probabilities)
         self.shares = np.asarray(service.shares)
         self.received = 1.0 - outage
+        self.most_busy = int(-(-self.services.max() // self.gaps.min()))
 
     def branches(self, states: Ticks) -> Iterator[_Branch]:
         """All steps from `states`, shape (m, n), residual lives sorted from the longest down."""
@@ -128,7 +136,7 @@ def _reachable(servers: int, steps: _Steps, limit: int) -> Ticks:
         known = np.sort(np.concatenate([known, hashes[new]]))
         found.append(frontier)
         if len(known) > limit:
-            raise TooManyStates(
+            raise TooLarge(
                 f"the exact chain has more than {limit} states: simulate, or use fewer servers or rounder gaps"
             )
     states = np.concatenate(found)

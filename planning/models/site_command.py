@@ -81,21 +81,28 @@ def site(
     Mechanisms: collisions (own spreading factor), capture (noise and other spreading factors), occupancy (others on the
     air), demodulation_paths, duty_cycle, pool. Headroom is the multiple of today's traffic at which the target breaks.
     """
-    import numpy as np
-
-    for path, check in ((plot, check_suffix), (html, _check_report)):
-        if path is not None:
-            check(path)
+    if plot is not None:
+        check_suffix(plot)
+    if html is not None:
+        _check_report(html)
     from planning.models.site_answer import SiteAnswer, changes
-    from planning.models.site_opinions import opinions
 
     target = given["target"]
     if not 0.0 < target < 1.0:
         raise BadInput(f"the target must be a probability above 0 and below 1, got {target}")
     answer = SiteAnswer(_model(site_file, given), target)
     found = changes(answer)
-    drawn = _simulated(answer, simulate, np.random.default_rng(seed), quiet=as_json) if simulate else []
+    drawn = _simulated(answer, simulate, seed, quiet=as_json) if simulate else []
     source = "not measured, taken as none" if given["occupancy"] == "none" else given["occupancy"]
+    _draw(answer, found, source, plot, html)
+    if as_json:
+        emit_json(_as_json(answer, found, source, drawn))
+    else:
+        _print(answer, found, source, drawn)
+
+
+def _draw(answer: SiteAnswer, found: tuple[Change, ...], source: str, plot: Path | None, html: Path | None) -> None:
+    """Write the figure and the report that were asked for."""
     if plot is not None:
         from planning.models.site_figures import site_figure
 
@@ -104,18 +111,6 @@ def site(
         from planning.models.site_report import write_report
 
         write_report(html, answer, found, source)
-    if as_json:
-        emit_json(
-            {
-                **answer.as_json(),
-                "what_if": {change.name: change.as_json(answer) for change in found},
-                "other_models": opinions(answer),
-                "occupancy_source": source,
-                **_simulated_json(answer, drawn),
-            }
-        )
-    else:
-        _print(answer, found, source, drawn)
 
 
 def _check_report(path: Path) -> None:
@@ -144,7 +139,7 @@ def _model(site_file: Path, given: dict[str, Any]) -> SiteModel:
     return replace(model, occupancy=others)
 
 
-def _simulated(answer: SiteAnswer, frames: int, rng: Any, *, quiet: bool) -> list[Estimate]:
+def _simulated(answer: SiteAnswer, frames: int, seed: int, *, quiet: bool) -> list[Estimate]:
     from dataclasses import replace
 
     import numpy as np
@@ -158,20 +153,26 @@ def _simulated(answer: SiteAnswer, frames: int, rng: Any, *, quiet: bool) -> lis
     occupancy = np.full(left, answer.model.occupancy.mean())
     model = replace(answer.model, channels=answer.model.channels[:left], occupancy=occupancy)
     with progress("simulating", 1, quiet=quiet) as advance:
-        drawn = simulate_site(model, frames, rng)
+        drawn = simulate_site(model, frames, np.random.default_rng(seed))
         advance()
     return drawn
 
 
-def _simulated_json(answer: SiteAnswer, drawn: list[Estimate]) -> dict[str, Any]:
-    if not drawn:
-        return {}
+def _as_json(answer: SiteAnswer, found: tuple[Change, ...], source: str, drawn: list[Estimate]) -> dict[str, Any]:
+    """Everything under the names the command publishes."""
+    from planning.models.site_opinions import opinions
+
+    simulated = {
+        group.name: {"outage": 1.0 - one.mean, "outage_interval": [1.0 - one.high, 1.0 - one.low]}
+        for group, one in zip(answer.model.groups, drawn, strict=bool(drawn))
+        if group.access == "random"
+    }
     return {
-        "simulated": {
-            group.name: {"outage": 1.0 - one.mean, "outage_interval": [1.0 - one.high, 1.0 - one.low]}
-            for group, one in zip(answer.model.groups, drawn, strict=True)
-            if group.access == "random"
-        }
+        **answer.as_json(),
+        "what_if": {change.name: change.as_json(answer) for change in found},
+        "other_models": opinions(answer),
+        "occupancy_source": source,
+        **({"simulated": simulated} if drawn else {}),
     }
 
 

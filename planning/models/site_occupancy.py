@@ -101,7 +101,9 @@ def _from_recording(path: Path) -> Iterator[Reading]:
         said.seek(0)
         last = (said.read().strip().splitlines() or ["no reason given"])[-1]
     if status:
-        raise (BadInput if status == BadInput.exit_status else Failed)(f"sensing {path} failed: {last}")
+        kind = BadInput if status == BadInput.exit_status else Failed
+        reason = last.removeprefix("airshed: ")
+        raise kind(f"sensing {path} failed: {reason}; or sense it yourself: airshed sense ... --json > sensed.jsonl")
 
 
 def _readings(lines: Iterable[str], name: str) -> Iterator[Reading]:

@@ -10,6 +10,7 @@ import pytest
 from planning.models.loss_queue import (
     DegenerateArrivals,
     Service,
+    TooLarge,
     busy_servers_markov,
     count_bounds,
     degenerate_counts,
@@ -17,7 +18,7 @@ from planning.models.loss_queue import (
     markov_bounds,
 )
 from planning.models.loss_simulation import draw_degenerate, draw_markov, simulate, thin
-from planning.models.residual_chain import TooManyStates, exact_blocking
+from planning.models.residual_chain import exact_blocking
 from spectrum.errors import BadInput
 
 TABLE_D1 = DegenerateArrivals((0.3, 0.6, 1.5), (1 / 3, 1 / 3, 1 / 3))
@@ -102,7 +103,7 @@ def test_the_bounds_hold_and_littles_law_ties_the_busy_servers_on_random_queues(
         servers, arrivals, service, outage = random_queue(seed)
         try:
             chain = exact_blocking(servers, arrivals, service, outage=outage, states_limit=3000)
-        except TooManyStates:
+        except TooLarge:
             continue
         held += 1
         bounds = count_bounds(servers, degenerate_counts(arrivals, service, outage=outage))
@@ -212,8 +213,22 @@ def test_the_printed_mixture_of_counts_is_not_what_an_arrival_meets() -> None:
     assert float(erlang_b(2, loads.sum())) > mixed  # so the printed upper "bound" is none
 
 
+def test_servers_that_are_never_needed_change_nothing() -> None:
+    """At most four arrivals fit in 1 s: the fifth server and the thousandth are always free."""
+    few, many = exact_blocking(5, TABLE_D1, SINGLE), exact_blocking(1000, TABLE_D1, SINGLE)
+    assert few.blocking == many.blocking == 0.0
+    assert many.busy[:6] == pytest.approx(few.busy)
+    assert many.busy.shape == (1001,)
+
+
+def test_gaps_too_fine_for_exact_counts_say_so() -> None:
+    fine = DegenerateArrivals((0.0011, 0.0017, 0.0031), (1 / 3, 1 / 3, 1 / 3))
+    with pytest.raises(TooLarge, match="rounder gaps"):
+        degenerate_counts(fine, LONG)
+
+
 def test_a_chain_past_its_limit_says_so() -> None:
-    with pytest.raises(TooManyStates, match="more than 100 states"):
+    with pytest.raises(TooLarge, match="more than 100 states"):
         exact_blocking(8, TABLE_D1, LONG, states_limit=100)
 
 
