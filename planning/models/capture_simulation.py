@@ -13,7 +13,7 @@ import numpy.typing as npt
 from planning.models.airtimes import Floats
 from planning.models.capture_cell import Allocation, snr_at_1m_db
 from planning.models.capture_model import CO_SF, COVERAGE, INTER_SF, PATHS, Traffic
-from planning.models.intervals import Estimate, of_share
+from planning.models.intervals import Estimate, frames_of_replication, of_share
 from spectrum.lora import SPREADING_FACTORS
 
 BANDWIDTH_HZ: Final = 125e3
@@ -60,6 +60,8 @@ def simulate_capture(
     really overlaps then. It is detected after four clean preamble symbols in a row and takes a path until its end.
     `drop` is the share of detected frames that find no path.
     """
+    longest_s, total_per_s = float(traffic.airtimes_s.max()), float(traffic.total_per_s())
+    frames = frames_of_replication(frames, total_per_s, traffic.channels, longest_s)
     rows = []
     for _ in range(replications):
         drawn = _draw(allocation, traffic, rng, radius_m, frames)
@@ -96,11 +98,11 @@ def _draw(allocation: Allocation, traffic: Traffic, rng: np.random.Generator, ra
 
 def _judge(frames: _Frames, airtimes_s: Floats, paths: int) -> tuple[Floats, Floats]:
     """(coverage, capture, drop, success) and counts[sf] = (frames, covered, captured, received); edges are left out."""
+    from planning.models.capture_kernels import judge_channel
+
     symbol_s = 2.0 ** np.array(SPREADING_FACTORS) / BANDWIDTH_HZ
     captured = np.zeros(frames.start_s.size, dtype=np.bool_)
     detected_s = np.full(frames.start_s.size, np.inf)
-    from planning.models.capture_kernels import judge_channel
-
     for channel in np.unique(frames.channel):
         on = frames.channel == channel
         captured[on], detected_s[on] = judge_channel(

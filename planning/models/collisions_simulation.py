@@ -11,7 +11,7 @@ import numpy.typing as npt
 from planning.models.airtimes import Floats
 from planning.models.capture_simulation import assign_paths
 from planning.models.collisions_model import SYMBOL_S, TOLERATED, Network
-from planning.models.intervals import Estimate, of_share
+from planning.models.intervals import Estimate, frames_of_replication, of_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ def simulate_collisions(
     after four clean preamble symbols in a row, gives it a path until its end if one is free, and receives it when the
     symbols after the preamble are clean. whole_frame: the preamble must be clean too, as the model has it.
     """
+    longest_s = float(network.frame.airtimes_s.max())
+    frames = frames_of_replication(frames, float(rates_per_s.sum()), network.channels, longest_s)
     rows = []
     gaps = []
     for _ in range(replications):

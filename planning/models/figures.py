@@ -24,7 +24,7 @@ plot_option = click.option(
 figures_option = click.option(
     "--figures",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Redraw the figures of the paper into DIR and end; other options do not apply.",
+    help="Redraw the figures of the paper into DIR and end; of the other options only --seed applies.",
 )
 
 

@@ -8,7 +8,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from spectrum.errors import BadInput
+
 LEVEL: Final = 0.99
+
+# A replication spans this many of the longest frames, or what its edges cut off would be most of it.
+SHORTEST_HORIZON: Final = 20.0
+MOST_FRAMES: Final = 2_000_000  # of a replication: a few hundred megabytes
+MOST_MET: Final = 400.0  # frames that one frame meets on its channel: the work grows with their square
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,18 @@ class Estimate:
     def as_list(self) -> list[float]:
         """[low, high], for JSON."""
         return [self.low, self.high]
+
+
+def frames_of_replication(frames: int, total_per_s: float, channels: int, longest_s: float) -> int:
+    """At least `frames`, and enough for a horizon of many frames; BadInput when the air is too dense to simulate."""
+    needed = max(frames, int(SHORTEST_HORIZON * longest_s * total_per_s))
+    met = 2.0 * longest_s * total_per_s / channels
+    if needed > MOST_FRAMES or met > MOST_MET:
+        raise BadInput(
+            f"{total_per_s:g} frames/s are too many to simulate (a frame would meet {met:.0f} others on its channel, "
+            f"{MOST_MET:.0f} at most): use the model, or fewer devices"
+        )
+    return needed
 
 
 def of_replications(samples: npt.ArrayLike, level: float = LEVEL) -> Estimate:

@@ -142,7 +142,7 @@ def best_method(bands: Sequence[DutyBand]) -> str:
 def answer_latency(question: LatencyQuestion, rate_per_s: float, method: str | None = None) -> LatencyAnswer:
     """Everything about one rate (packets/s of one device). method: a key of WAITS, or None for the best.
 
-    The jockeying chain is the slow one (a state per queue length); it runs only when asked for.
+    The jockeying chain gives what `half-mmc` gives; it runs only when asked for.
     """
     bands = question.bands
     airtime = question.airtime_s()
@@ -173,18 +173,20 @@ def waits_by(question: LatencyQuestion, rates_per_s: Floats, method: str) -> Flo
     """Mean wait in seconds by one method, steps 1 and 2 of the scheduler included, shape (rates,).
 
     Steps 1 and 2 pace a device to one start every P seconds: an M/D/1 queue of service P, as in the paper, which
-    leaves open how its wait and the wait for a band combine. A paced packet finds a band that recovers within P always
-    free, and in a chain of deterministic servers a packet waits for the slowest alone: the larger of the two waits is
-    taken. With several bands the truth lies between that and their sum; docs/planning.md says how far.
+    leaves open how its wait and the wait for a band combine. In a chain of deterministic servers a packet waits for
+    the slowest alone. So where one band recovers within P, or c alike bands within c P, the paced wait is all; with one
+    band otherwise the band's wait is all. In between the two waits are added, which is right for rare waits and too
+    much at high loads; docs/planning.md says by how much.
     """
-    airtime = question.airtime_s()
-    regulatory_s = WAITS[method](question.bands, airtime, rates_per_s)
-    if question.pacing_s == 0.0:
+    bands, airtime, pacing = question.bands, question.airtime_s(), question.pacing_s
+    regulatory_s = WAITS[method](bands, airtime, rates_per_s)
+    if pacing == 0.0:
         return regulatory_s
-    paced_s = mdc_wait(rates_per_s * question.pacing_s, 1) * question.pacing_s
-    if question.pacing_s >= airtime / max(band.duty_cycle for band in question.bands):
+    paced_s = mdc_wait(rates_per_s * pacing, 1) * pacing
+    shortest_hold_s = airtime / max(band.duty_cycle for band in bands)
+    if pacing >= shortest_hold_s or (alike(bands) and len(bands) * pacing >= shortest_hold_s):
         return paced_s
-    return np.maximum(paced_s, regulatory_s)
+    return regulatory_s if len(bands) == 1 else paced_s + regulatory_s
 
 
 def ratios_by(question: LatencyQuestion, rates_per_s: Floats, spreading_factor: int | None = None) -> Floats:

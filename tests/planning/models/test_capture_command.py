@@ -44,6 +44,7 @@ def test_simulation_stands_in_front_of_the_model(plan_json: PlanJson) -> None:
         (("--radius-m", "-3"), "radius"),
         (("--allocation", "uniform", "--printed-shares"), "distance"),
         (("--plot", "capture"), ".png"),
+        (("--devices", "1000000", "--method", "simulation"), "too many to simulate"),
     ],
 )
 def test_bad_input_is_one_line(plan_refuses: Callable[..., str], arguments: tuple[str, ...], said: str) -> None:

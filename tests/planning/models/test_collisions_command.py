@@ -71,6 +71,7 @@ def test_bad_links_files_are_one_line(plan_refuses: Callable[..., str], tmp_path
         (("--distribution", "12"), "12,12"),
         (("--distribution", "12,13"), "7 to 12"),
         (("--channels", "0"), "--channels"),
+        (("--devices", "1000000", "--method", "simulation"), "too many to simulate"),
         (("--plot", "x.jpeg2"), ".png"),
     ],
 )

@@ -172,18 +172,24 @@ def test_duty_cycle_limits_collisions_only_where_there_are_channels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "limit", "receive_s"), [(("G", "G4"), 0.05, 0.0), (("G", "G1"), 0.015, 0.0), (("G3", "G4"), 1.0, 2.0)]
+    ("names", "limit", "receive_s", "slack"),
+    [
+        (("G",), 0.02, 0.0, 0.01),
+        (("G", "G4"), 0.05, 0.0, 0.01),
+        (("G", "G1"), 0.015, 0.0, 0.01),
+        (("G3", "G4"), 1.0, 2.0, 0.01),
+        # Neither wait is all: their sum, too much by up to a tenth.
+        (("G", "G1"), 0.05, 0.0, 0.1),
+    ],
 )
-def test_pacing_against_the_scheduler(names: tuple[str, ...], limit: float, receive_s: float) -> None:
+def test_pacing_against_the_scheduler(names: tuple[str, ...], limit: float, receive_s: float, slack: float) -> None:
     question = LatencyQuestion(duty_bands(names), aggregated_duty_cycle=limit, receive_s=receive_s)
     rng = np.random.default_rng(7)
-    for load in (0.2, 0.6):
+    for load in (0.1, 0.6):
         rate = load * question.capacity_per_s()
-        truth = simulate_latency(
-            question.bands, T_S, rate, rng, replications=10, aggregated_duty_cycle=limit, receive_s=receive_s
-        )
+        truth = simulate_latency(question.bands, T_S, rate, rng, aggregated_duty_cycle=limit, receive_s=receive_s)
         model = waits_by(question, np.array([rate]), best_method(question.bands))
-        assert truth.wait_s.holds(float(model[0]), slack=0.02 * truth.wait_s.mean)
+        assert truth.wait_s.holds(float(model[0]), slack=slack * truth.wait_s.mean)
 
 
 def test_a_band_free_at_the_very_instant_is_free() -> None:
