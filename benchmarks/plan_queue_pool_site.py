@@ -23,7 +23,13 @@ from planning.models.loss_queue import (
     markov_bounds,
 )
 from planning.models.loss_simulation import draw_degenerate, simulate, thin
-from planning.models.pool_design import failure, normal_capacity, smallest_capacity, smallest_tight_capacity
+from planning.models.pool_design import (
+    failure_bound,
+    failure_tight,
+    normal_capacity,
+    smallest_capacity,
+    smallest_tight_capacity,
+)
 from planning.models.pool_load import Reporting, exact_tail, normal_tail, pool_mean_and_variance, pool_moments
 from planning.models.pool_simulation import SCHEDULERS, simulate_pool
 from planning.models.residual_chain import exact_blocking
@@ -90,7 +96,7 @@ def pool() -> None:
             for target in (1e-2, 1e-3):
                 reporting = Reporting(p, 10)
                 found = [smallest_capacity(reporting, devices, target, m) for m in ("clt", "exact", "rigorous")]
-                tight = smallest_tight_capacity(reporting, devices, target, "exact")
+                tight = smallest_tight_capacity(reporting, devices, target)
                 ratio = exact_tail(reporting, devices, found[0]).probability
                 ratio /= normal_tail(reporting, devices, found[0]).probability
                 words = [f"{capacity:<8}" for capacity in found]
@@ -101,12 +107,12 @@ def pool() -> None:
     mean, variance = pool_moments(PAPER, 200)
     for sigmas in (0.0, 1.0, 2.0):
         capacity = int(mean + sigmas * variance**0.5)
-        bounds = failure(PAPER, 200, capacity, "rigorous")
+        tight, bound = failure_tight(PAPER, 200, capacity), failure_bound(PAPER, 200, capacity, "rigorous")
         for scheduler in SCHEDULERS:
             run = simulate_pool(PAPER, 200, capacity, 20_000, rng, scheduler)
             print(
                 f"{capacity:<9} {scheduler:<10} {run.failure.mean:.6f}  {run.failure.low:.6f} to {run.failure.high:.6f}"
-                f"  {bounds.tight:.6f}     {bounds.bound:.4f}            {run.overload.mean:.4f}           "
+                f"  {tight:.6f}     {bound:.4f}            {run.overload.mean:.4f}           "
                 f"{exact_tail(PAPER, 200, capacity).probability:.4f}"
             )
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from planning.models.pool_design import (
-    Failure,
     check_target,
-    failure,
+    failure_bound,
+    failure_tight,
     largest_devices,
     most_devices,
     smallest_capacity,
@@ -45,7 +45,8 @@ class PoolAnswer:
     capacity_tight: int
     mean: float
     variance: float
-    failure: Failure
+    failure_bound: float
+    failure_tight: float
     occupancy: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
@@ -55,11 +56,11 @@ class PoolAnswer:
             "capacity": self.capacity,
             "mean": self.mean,
             "variance": self.variance,
-            "failure_bound": self.failure.bound,
-            "failure_tight": self.failure.tight,
+            "failure_bound": self.failure_bound,
+            "failure_tight": self.failure_tight,
             "capacity_tight": self.capacity_tight,
             "target": self.question.target,
-            "meets_target": self.failure.bound <= self.question.target,
+            "meets_target": self.failure_bound <= self.question.target,
             "residual_failure": self.question.reporting.residual_failure,
             "method": self.question.method,
             **self.occupancy,
@@ -82,10 +83,11 @@ def answer_pool(question: PoolQuestion) -> PoolAnswer:
         question,
         devices,
         capacity,
-        smallest_tight_capacity(question.reporting, devices, question.target, question.method),
+        smallest_tight_capacity(question.reporting, devices, question.target),
         mean,
         variance,
-        failure(question.reporting, devices, capacity, question.method),
+        failure_bound(question.reporting, devices, capacity, question.method),
+        failure_tight(question.reporting, devices, capacity),
         _occupancy(question, devices + capacity),
     )
 
@@ -106,7 +108,7 @@ def _devices_and_capacity(question: PoolQuestion) -> tuple[int, int]:
     def fits(devices: int) -> bool:
         if devices > room:
             return False
-        return failure(reporting, devices, room - devices, method).bound <= target
+        return failure_bound(reporting, devices, room - devices, method) <= target
 
     devices = most_devices(fits, reporting, target)
     return devices, smallest_capacity(reporting, devices, target, method)

@@ -232,7 +232,7 @@ def _print(answer: PoolAnswer, beside: SimulatedPool | None) -> None:
     click.echo(f"common pool     {answer.capacity} transmissions   ({question.method}, target {question.target:g})")
     click.echo(f"  enough for any work-conserving scheduler: {answer.capacity_tight}")
     click.echo(f"load of it      mean {answer.mean:.6g}, standard deviation {answer.variance**0.5:.5g}")
-    click.echo(f"failure         at most {answer.failure.bound:.4g}; per report {answer.failure.tight:.4g}")
+    click.echo(f"failure         at most {answer.failure_bound:.4g}; per report {answer.failure_tight:.4g}")
     for name, value in answer.occupancy.items():
         click.echo(f"{name:<15} {value:.6g}" if isinstance(value, float) else f"{name:<15} {value}")
     if beside is not None:

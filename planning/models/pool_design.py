@@ -11,7 +11,7 @@ and one that holds for any scheduler that leaves no place empty while a request 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +23,7 @@ from planning.models.pool_load import (
     exact_tail,
     normal_tail,
     pool_mean_and_variance,
+    spreads_too_far,
     tagged_tail,
 )
 from spectrum.errors import BadInput
@@ -31,27 +32,28 @@ METHODS: Final = ("clt", "exact", "rigorous")
 DEVICES_LIMIT: Final = 10_000_000
 
 
-class Failure(NamedTuple):
-    """Probability that a report fails: bound for any scheduler (any loss fails all), and per report (tight)."""
-
-    bound: float
-    tight: float
-
-
-def failure(reporting: Reporting, devices: int, capacity: int, method: str = "clt") -> Failure:
-    """Failure probabilities of a report when the common pool holds `capacity` transmissions."""
+def failure_bound(reporting: Reporting, devices: int, capacity: int, method: str = "clt") -> float:
+    """Failure of a report when any loss fails all: (17), by the law that `method` names."""
     check_devices(devices)
     check_method(method)
-    if capacity < 0:
-        raise BadInput(f"the capacity must be 0 transmissions or more, got {capacity}")
+    check_capacity(capacity)
     lost = reporting.residual_failure
-    tail = normal_tail(reporting, devices, capacity) if method == "clt" else exact_tail(reporting, devices, capacity)
     if method == "rigorous":
-        bound = tagged_tail(reporting, devices, capacity) + lost
-    else:
-        bound = tail.probability * (1.0 - lost) + lost
-    tight = lost + tail.excess / (reporting.reports_per_interval * devices)
-    return Failure(min(bound, 1.0), min(tight, 1.0))
+        return min(tagged_tail(reporting, devices, capacity) + lost, 1.0)
+    tail = normal_tail if method == "clt" else exact_tail
+    return min(tail(reporting, devices, capacity).probability * (1.0 - lost) + lost, 1.0)
+
+
+def failure_tight(reporting: Reporting, devices: int, capacity: int) -> float:
+    """Failure per report under any work-conserving scheduler, by the exact law (the normal one is below it).
+
+    Where the load spreads too far for the transform the normal law is as good.
+    """
+    check_devices(devices)
+    check_capacity(capacity)
+    tail = normal_tail if spreads_too_far(reporting, devices) else exact_tail
+    refused = tail(reporting, devices, capacity).excess
+    return min(reporting.residual_failure + refused / (reporting.reports_per_interval * devices), 1.0)
 
 
 def smallest_capacity(reporting: Reporting, devices: int, target: float, method: str = "clt") -> int:
@@ -71,7 +73,7 @@ def smallest_capacity(reporting: Reporting, devices: int, target: float, method:
     )
     if method == "clt":
         return guess
-    return _least(lambda capacity: failure(reporting, devices, capacity, method).bound <= target, guess)
+    return _least(lambda capacity: failure_bound(reporting, devices, capacity, method) <= target, guess)
 
 
 def normal_capacity(
@@ -90,27 +92,23 @@ def normal_capacity(
     lost = np.asarray(error_rate, dtype=np.float64) ** np.asarray(max_transmissions)
     with np.errstate(divide="ignore", invalid="ignore"):
         sigmas = -ndtri((np.asarray(target) - lost) / (1.0 - lost))
-        # a hair less, so that rounding does not add a place
-        capacity = np.maximum(np.ceil(mean + np.sqrt(variance) * sigmas - 1e-9), 0.0)
+        capacity = np.maximum(np.ceil(mean + np.sqrt(variance) * sigmas), 0.0)
     return np.asarray(np.where(lost < target, capacity, np.inf), dtype=np.float64)
 
 
-def smallest_tight_capacity(reporting: Reporting, devices: int, target: float, method: str = "clt") -> int:
+def smallest_tight_capacity(reporting: Reporting, devices: int, target: float) -> int:
     """Least capacity whose failure_tight is at most `target`: enough for every work-conserving scheduler."""
     check_devices(devices)
-    check_method(method)
     check_target(reporting, target)
-    guess = _least(lambda capacity: failure(reporting, devices, capacity).tight <= target, 0)
-    if method == "clt":
-        return guess
-    return _least(lambda capacity: failure(reporting, devices, capacity, method).tight <= target, guess)
+    spare = (target - reporting.residual_failure) * reporting.reports_per_interval * devices
+    guess = _least(lambda capacity: normal_tail(reporting, devices, capacity).excess <= spare, 0)
+    return _least(lambda capacity: failure_tight(reporting, devices, capacity) <= target, guess)
 
 
 def largest_devices(reporting: Reporting, capacity: int, target: float, method: str = "clt") -> int:
     """Most devices whose failure bound is at most `target` with `capacity`; BadInput when not even one fits."""
-    if capacity < 0:
-        raise BadInput(f"the capacity must be 0 transmissions or more, got {capacity}")
-    return most_devices(lambda count: failure(reporting, count, capacity, method).bound <= target, reporting, target)
+    check_capacity(capacity)
+    return most_devices(lambda count: failure_bound(reporting, count, capacity, method) <= target, reporting, target)
 
 
 def most_devices(fits: Callable[[int], bool], reporting: Reporting, target: float) -> int:
@@ -140,6 +138,12 @@ def check_devices(devices: int) -> None:
     """BadInput unless the number of devices is 1 or more."""
     if not 1 <= devices <= DEVICES_LIMIT:
         raise BadInput(f"the number of devices must be 1 to {DEVICES_LIMIT}, got {devices}")
+
+
+def check_capacity(capacity: int) -> None:
+    """BadInput for a negative capacity."""
+    if capacity < 0:
+        raise BadInput(f"the capacity must be 0 transmissions or more, got {capacity}")
 
 
 def check_method(method: str) -> None:

@@ -258,14 +258,23 @@ def _tilt(reporting: Reporting, load_per_device: float) -> float:
     return float(brentq(missing, 0.0, high))
 
 
+def spreads_too_far(reporting: Reporting, devices: int) -> bool:
+    """Whether the exact law would need a larger transform than is worth its time."""
+    return _width(pool_moments(reporting, devices)[1], reporting.max_transmissions) > WINDOW_LIMIT
+
+
 def _window(variance: float, longest_jump: int) -> int:
     """Points of the transform: a power of two that holds the tilted law without folding it onto itself."""
-    width = 2.0 * (WINDOW_SIGMAS * math.sqrt(max(variance, 0.0)) + WINDOW_JUMPS * longest_jump)
+    width = _width(variance, longest_jump)
     if width > WINDOW_LIMIT:
         raise BadInput(
             f"the load spreads over more than {WINDOW_LIMIT} transmissions: method clt is exact enough there"
         )
     return 1 << math.ceil(math.log2(width))
+
+
+def _width(variance: float, longest_jump: int) -> float:
+    return 2.0 * (WINDOW_SIGMAS * math.sqrt(max(variance, 0.0)) + WINDOW_JUMPS * longest_jump)
 
 
 def _largest(reporting: Reporting, devices: int) -> float:

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from planning.models.airtimes import Floats
-from planning.models.pool_design import failure, smallest_capacity
-from planning.models.pool_load import Reporting
+from planning.models.pool_design import smallest_capacity
+from planning.models.pool_load import Reporting, normal_tail
 from planning.models.site_model import Group
 from planning.models.site_reception import Reception
 from spectrum.errors import BadInput
@@ -75,13 +75,14 @@ def site_pool(reception: Reception, target: float, load: float = 1.0) -> SitePoo
 
 
 def _slots(error_rate: float, devices: int, target: float) -> tuple[int, float]:
-    """Slots of one SF (pre-allocated and common) and the failure per report; 0 slots when no pool is enough."""
+    """Slots of one SF (pre-allocated and common) and the failure per report, by the normal law; 0 slots: none is enough."""
     reporting = Reporting(min(max(error_rate, 0.0), 1.0), MAX_TRANSMISSIONS, 1.0, "deterministic")
     try:
         capacity = smallest_capacity(reporting, devices, target)
     except BadInput:  # p^L alone exceeds the target
         return 0, reporting.residual_failure
-    return devices + capacity, failure(reporting, devices, capacity).tight
+    refused = normal_tail(reporting, devices, capacity).excess / devices
+    return devices + capacity, reporting.residual_failure + refused
 
 
 def _mean_latency_s(group: Group, pool_s: float) -> float:

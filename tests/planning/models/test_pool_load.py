@@ -9,7 +9,8 @@ import pytest
 
 from planning.models.pool_design import (
     METHODS,
-    failure,
+    failure_bound,
+    failure_tight,
     largest_devices,
     normal_capacity,
     smallest_capacity,
@@ -166,16 +167,16 @@ def test_ten_thousand_capacities_are_one_call() -> None:
 def test_the_capacity_found_is_the_smallest_and_the_devices_the_most(reporting: Reporting, method: str) -> None:
     target = max(1e-3, 2 * reporting.residual_failure)
     capacity = smallest_capacity(reporting, 200, target, method)
-    assert failure(reporting, 200, capacity, method).bound <= target
-    assert capacity == 0 or failure(reporting, 200, capacity - 1, method).bound > target
+    assert failure_bound(reporting, 200, capacity, method) <= target
+    assert capacity == 0 or failure_bound(reporting, 200, capacity - 1, method) > target
     most = largest_devices(reporting, capacity, target, method)
     assert most >= 200
-    assert failure(reporting, most, capacity, method).bound <= target
-    assert failure(reporting, most + 1, capacity, method).bound > target
-    tight = smallest_tight_capacity(reporting, 200, target, method)
+    assert failure_bound(reporting, most, capacity, method) <= target
+    assert failure_bound(reporting, most + 1, capacity, method) > target
+    tight = smallest_tight_capacity(reporting, 200, target)
     assert tight <= capacity
-    assert failure(reporting, 200, tight, method).tight <= target
-    assert tight == 0 or failure(reporting, 200, tight - 1, method).tight > target
+    assert failure_tight(reporting, 200, tight) <= target
+    assert tight == 0 or failure_tight(reporting, 200, tight - 1) > target
 
 
 def test_the_dropped_condition_errs_to_both_sides() -> None:
@@ -183,7 +184,7 @@ def test_the_dropped_condition_errs_to_both_sides() -> None:
     for reporting in CASES[:5]:
         mean, variance = pool_moments(reporting, 100)
         capacity = int(mean + 2 * math.sqrt(variance))
-        rigorous, exact = (failure(reporting, 100, capacity, method).bound for method in ("rigorous", "exact"))
+        rigorous, exact = (failure_bound(reporting, 100, capacity, method) for method in ("rigorous", "exact"))
         single = reporting.arrivals == "deterministic"
         assert (rigorous < exact) if single else (rigorous > exact)
 
@@ -220,11 +221,10 @@ def test_simulated_failures_stay_below_the_bounds_and_overload_is_exact(schedule
                 capacity = int(mean + sigmas * math.sqrt(variance))
                 drawn = simulate_pool(reporting, devices, capacity, 2000, rng, scheduler)
                 exact = exact_tail(reporting, devices, capacity).probability
-                bounds = failure(reporting, devices, capacity, "rigorous")
                 if not drawn.overload.holds(exact):
                     outside.append((reporting, devices, sigmas))
-                assert drawn.failure.low <= bounds.bound
-                assert drawn.failure.low <= bounds.tight
+                assert drawn.failure.low <= failure_bound(reporting, devices, capacity, "rigorous")
+                assert drawn.failure.low <= failure_tight(reporting, devices, capacity)
     # 16 cells of 99 % intervals
     assert len(outside) <= 1, outside
 
@@ -234,7 +234,7 @@ def test_the_tight_bound_is_nearly_reached_by_a_scheduler_that_finishes_reports(
     reporting, rng = Reporting(0.0, 1, 1.5), np.random.default_rng(31)
     mean, _ = pool_moments(reporting, 50)
     drawn = simulate_pool(reporting, 50, int(mean), 20_000, rng)
-    assert drawn.failure.holds(failure(reporting, 50, int(mean), "exact").tight)
+    assert drawn.failure.holds(failure_tight(reporting, 50, int(mean)))
 
 
 def test_a_pool_without_limit_fails_as_p_to_the_l() -> None:
