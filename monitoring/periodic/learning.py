@@ -26,9 +26,12 @@ LEAST_RECEPTIONS: Final = 3
 # One application: at most this share of gaps may lie further from a multiple of the period than NEAR periods.
 ODD_GAPS: Final = 0.02
 NEAR: Final = 0.2
-# Above this outage a stream without labels is searched before it is believed to be one application.
-PLAUSIBLE_OUTAGE: Final = 0.45
+# Above these outages a stream is searched before it is believed to be one application: the more receptions, the more
+# surely another structure would show in their slots.
+PLAUSIBLE_OUTAGE: Final = ((64, 0.75), (16, 0.6), (0, 0.45))
 PLAUSIBLE_OUTAGE_LABELLED: Final = 0.75
+# A lattice in the shadow of another that misses more is no application of its own.
+ECHO_OUTAGE: Final = 0.22
 # Signs of hidden structure: share of gaps that are multiples of m; chi-squared beyond its m - 1 degrees of freedom.
 MOSTLY: Final = 0.75
 UNEVEN: Final = 20.0
@@ -46,7 +49,7 @@ SAME_PERIOD: Final = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change in the rhythm of an application: kind `period_changed` or `phase_jump`, with numbers in seconds."""
+    """Something that happened to an application: period_changed, phase_jump, silence, ..., with its numbers."""
 
     kind: str
     time_s: float
@@ -91,7 +94,7 @@ def learn(
         return replace(learned, repeats=learned.repeats + int((~first).sum()))
     alone = one_application(times_s, labelled, resolution_s)
     if alone is not None:
-        return Learned((track_of(alone, false_alarm),), times_s[:0])
+        return Learned((track_of(alone, false_alarm),), times_s[:0], changes=tuple(_silences(alone, false_alarm)))
     found = _labelled(times_s, resolution_s) if labelled else find_applications(times_s, resolution_s=resolution_s)
     members = [
         Member(lattice, times_s[found.members(i)], found.slot[found.members(i)])
@@ -105,6 +108,7 @@ def learn(
     members, echoes = _without_echoes(members)
     rest, repeats = _without_repeats(times_s[~kept], members)
     tracks, changes = _in_succession([track_of(one, false_alarm) for one in members])
+    changes += [change for one in members for change in _silences(one, false_alarm)]
     return Learned(tuple(tracks), rest, echoes + repeats, tuple(changes))
 
 
@@ -128,7 +132,8 @@ def one_application(times_s: Floats, labelled: bool = False, resolution_s: float
     fraction = gaps / regression.period_s
     near = NEAR if times_s.size >= SURE_RECEPTIONS else NEAR / 2
     odd = int((np.abs(fraction - np.rint(fraction)) > near).sum())
-    plausible = PLAUSIBLE_OUTAGE if not labelled else PLAUSIBLE_OUTAGE_LABELLED
+    unlabelled = next(outage for least, outage in PLAUSIBLE_OUTAGE if times_s.size >= least)
+    plausible = PLAUSIBLE_OUTAGE_LABELLED if labelled else unlabelled
     if odd > ODD_GAPS * gaps.size or (np.rint(fraction) < 1).any() or regression.outage > plausible:
         return None
     slots = np.concatenate([[0], np.cumsum(regression.orders)])
@@ -214,6 +219,16 @@ def track_of(member: Member, false_alarm: float) -> Track:
     return track
 
 
+def _silences(member: Member, false_alarm: float) -> list[Change]:
+    """The silences within an application's receptions, each told when it ended."""
+    runs = np.diff(member.slots) - 1
+    limit = silence_limit(runs[runs > 0].tolist(), false_alarm)
+    return [
+        Change("silence", float(member.times_s[i + 1]), {"from_s": float(member.times_s[i]), "missed": float(runs[i])})
+        for i in np.flatnonzero(runs >= limit).tolist()
+    ]
+
+
 def _latest_instant(member: Member) -> float:
     """Scheduled instant of the last slot. Where recent receptions left the straight line (drift), they decide."""
     lattice = member.lattice
@@ -253,7 +268,7 @@ def _echo(lattice: Lattice, member: Member) -> bool:
     """Whether all of `member` lies closely beside slots of `lattice`, and has no regularity of its own."""
     if float(np.abs(lattice.residuals_s(member.times_s)).max()) > REPEAT_SHARE * lattice.period_s:
         return False
-    return member.lattice.outage > PLAUSIBLE_OUTAGE / 2 or member.lattice.period_s < 1.5 * lattice.period_s
+    return member.lattice.outage > ECHO_OUTAGE or member.lattice.period_s < 1.5 * lattice.period_s
 
 
 def _united(first: Member, second: Member) -> tuple[Member, int]:
