@@ -75,7 +75,7 @@ def site_pool(reception: Reception, target: float, load: float = 1.0) -> SitePoo
 
 
 def _slots(error_rate: float, devices: int, target: float) -> tuple[int, float]:
-    """Slots of one SF (pre-allocated and common) and the failure per report, by the normal law; 0 slots: none is enough."""
+    """Slots of one SF, pre-allocated and common, and failure per report by the normal law; 0 slots: never enough."""
     reporting = Reporting(min(max(error_rate, 0.0), 1.0), MAX_TRANSMISSIONS, 1.0, "deterministic")
     try:
         capacity = smallest_capacity(reporting, devices, target)

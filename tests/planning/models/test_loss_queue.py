@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from planning.models import residual_chain
 from planning.models.loss_queue import (
     DegenerateArrivals,
     Service,
@@ -211,6 +212,16 @@ def test_the_printed_mixture_of_counts_is_not_what_an_arrival_meets() -> None:
     mixed = float(count_bounds(2, share @ pmf).upper)
     assert mixed != pytest.approx(float(markov_bounds(2, loads.sum()).upper), rel=0.1)
     assert float(erlang_b(2, loads.sum())) > mixed  # so the printed upper "bound" is none
+
+
+def test_a_large_chain_is_iterated_to_what_a_small_one_is_solved_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [(4, TABLE_D1, LONG, 0.5), (2, DegenerateArrivals((0.3,), (1.0,)), SINGLE, 0.0)]
+    solved = [exact_blocking(n, arrivals, service, outage=outage) for n, arrivals, service, outage in cases]
+    monkeypatch.setattr(residual_chain, "DIRECT_LIMIT", 0)
+    for (n, arrivals, service, outage), direct in zip(cases, solved, strict=True):
+        iterated = exact_blocking(n, arrivals, service, outage=outage)
+        assert iterated.blocking == pytest.approx(direct.blocking, abs=1e-9)
+        assert iterated.busy == pytest.approx(direct.busy, abs=1e-9)
 
 
 def test_servers_that_are_never_needed_change_nothing() -> None:
