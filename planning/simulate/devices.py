@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
-from allocation.policies import available, candidates, ranked
+from allocation.policies import available, candidates, policy_named, ranked
 from planning.simulate.scenario import Scenario
 from spectrum.eu868 import Subchannel
 from spectrum.status import ChannelStatus
@@ -22,8 +24,8 @@ def device_classes(scenario: Scenario) -> NDArray[np.uint8]:
     return np.repeat(np.arange(len(scenario.classes), dtype=np.uint8), np.diff(class_bounds(scenario)))
 
 
-def statuses(scenario: Scenario) -> tuple[ChannelStatus, ...]:
-    """The snapshot a controller would rank: one status per subchannel, in order of frequency, none busy right now."""
+@lru_cache(maxsize=256)
+def _statuses(pf: float, pm: float, occupancies: tuple[float, ...]) -> tuple[ChannelStatus, ...]:
     return tuple(
         ChannelStatus(
             Subchannel(float(index), 1.0),
@@ -31,12 +33,31 @@ def statuses(scenario: Scenario) -> tuple[ChannelStatus, ...]:
             energy_dbfs=-1.0,
             noise_dbfs=-1.0,
             threshold_dbfs=0.0,
-            pf=scenario.pf,
-            pm=scenario.pm,
+            pf=pf,
+            pm=pm,
             occupancy=occupancy,
         )
-        for index, occupancy in enumerate(scenario.occupancies)
+        for index, occupancy in enumerate(occupancies)
     )
+
+
+def statuses(scenario: Scenario) -> tuple[ChannelStatus, ...]:
+    """The snapshot a controller would rank: one status per subchannel, in order of frequency, none busy right now.
+
+    A subchannel's centre is its index, so that an answer tells which one it is.
+    """
+    return _statuses(scenario.pf, scenario.pm, scenario.occupancies)
+
+
+@lru_cache(maxsize=256)
+def _pool(policy: str, pf: float, pm: float, occupancies: tuple[float, ...]) -> tuple[int, ...]:
+    row = policy_named(policy)
+    snapshot = _statuses(pf, pm, occupancies)
+    usable = available(snapshot) if row.senses else snapshot
+    share = 1.0 if policy == "least-loaded" else row.share
+    chosen = candidates(ranked(usable, row, {}), share)
+    indices = [int(subchannel.center_hz) for subchannel in chosen]
+    return tuple(sorted(indices) if row.rotates else indices)
 
 
 def pool(scenario: Scenario) -> NDArray[np.int64]:
@@ -45,10 +66,4 @@ def pool(scenario: Scenario) -> NDArray[np.int64]:
     A policy that rotates gets them in order of frequency. What depends on the load changes with every frame and stays
     in the kernels: `least-loaded` gets all of them.
     """
-    row = scenario.row
-    snapshot = statuses(scenario)
-    usable = available(snapshot) if row.senses else snapshot
-    share = 1.0 if scenario.policy == "least-loaded" else row.share
-    chosen = candidates(ranked(usable, row, {}), share)
-    indices = [int(subchannel.center_hz) for subchannel in chosen]
-    return np.array(sorted(indices) if row.rotates else indices, np.int64)
+    return np.array(_pool(scenario.policy, scenario.pf, scenario.pm, scenario.occupancies), np.int64)

@@ -46,6 +46,8 @@ SIGFOX_NOISE_BANDWIDTH_HZ: Final = 100.0
 NEAREST_M: Final = 1.0  # the path loss is stated from 1 m on
 GOLDEN_ANGLE: Final = math.pi * (3.0 - math.sqrt(5.0))
 DEVICES_AT_ONCE: Final = 1_000_000
+# Frames judged together: their columns and sums stay in the second-level cache.
+FRAMES_AT_ONCE: Final = 8_192
 
 
 def noise_mw(scenario: Scenario) -> float:
@@ -145,31 +147,38 @@ def arrive(starts, words, n, mean_mw, noise, snr, airtime_s, fading_key, fading,
     """
     out_starts, out_words, out_power, out_heard, out_path = buffer
     gateways, paths = path_ends_s.shape
+    for i in range(n):  # by itself, so that the processor can wait for many devices' levels at once
+        device = words[i] & DEVICE_MASK
+        for g in range(gateways):
+            out_power[at + i, g] = mean_mw[device, g]
     for i in range(n):
         word, start_s = words[i], starts[i]
-        device = word & DEVICE_MASK
         f = word >> CLASS_SHIFT & CLASS_MASK
         heard = got = np.uint64(0)
-        state = mix(fading_key + np.uint64(device) * GAMMA) + np.uint64(np.int64(start_s * 1048576.0)) * GAMMA
+        state = mix(fading_key + np.uint64(word & DEVICE_MASK) * GAMMA)
+        state += np.uint64(np.int64(start_s * 1048576.0)) * GAMMA
         for g in range(gateways):
-            power = np.float64(mean_mw[device, g])
+            power = out_power[at + i, g]
             if fading:
                 state += GAMMA
                 power *= exponential(mix(state))
-            out_power[at + i, g] = power
-            if power < snr[f] * noise:
-                continue
-            bit = np.uint64(1) << np.uint64(g)
-            heard |= bit
-            if paths == 0:
-                got |= bit
-                continue
-            for k in range(paths):
-                if path_ends_s[g, k] <= start_s:
-                    path_ends_s[g, k] = start_s + airtime_s[f]
+                out_power[at + i, g] = power
+            if power >= snr[f] * noise:
+                bit = np.uint64(1) << np.uint64(g)
+                heard |= bit
+                if paths == 0 or take_path(path_ends_s[g], start_s, start_s + airtime_s[f]):
                     got |= bit
-                    break
         out_starts[at + i], out_words[at + i], out_heard[at + i], out_path[at + i] = start_s, word, heard, got
+
+
+@njit(cache=True, nogil=True)
+def take_path(path_ends_s, start_s, end_s):
+    """Whether one of a gateway's demodulation paths is free; it is then taken until end_s."""
+    for k in range(path_ends_s.size):
+        if path_ends_s[k] <= start_s:
+            path_ends_s[k] = end_s
+            return True
+    return False
 
 
 @njit(cache=True, nogil=True)
@@ -192,98 +201,103 @@ def by_cell(buffer, n, classes, subchannels):
 
 
 @njit(cache=True, nogil=True)
-def in_cells(buffer, order):
-    """Starts, and running sums of power and of frames heard, (n + 1, G), of the frames in order of cell."""
+def in_cells(buffer, order, capture):
+    """Starts, and running sums of what the frames do to others, (n + 1, G), in order of cell.
+
+    With capture that is their power; without it, the number of frames heard.
+    """
     starts, _, power, heard, _ = buffer
     n, gateways = order.size, power.shape[1]
     cell_starts = np.empty(n)
-    power_sum, heard_sum = np.zeros((n + 1, gateways)), np.zeros((n + 1, gateways), np.int32)
+    power_sum = np.zeros((n + 1, gateways))
+    heard_sum = np.zeros((1 if capture else n + 1, gateways), np.int32)
     for k in range(n):
         i = order[k]
         cell_starts[k] = starts[i]
         for g in range(gateways):
             power_sum[k + 1, g] = power_sum[k, g] + power[i, g]
-            heard_sum[k + 1, g] = heard_sum[k, g] + np.int32(heard[i] >> np.uint64(g) & np.uint64(1))
+        if not capture:
+            for g in range(gateways):
+                heard_sum[k + 1, g] = heard_sum[k, g] + np.int32(heard[i] >> np.uint64(g) & np.uint64(1))
     return cell_starts, power_sum, heard_sum
 
 
 @njit(cache=True, nogil=True)
+def survives(own, g, f, low, high, across_any, power_sum, heard_sum, noise, sir, ratio, capture):
+    """Whether a frame of power `own` beats, at gateway g, the frames low[p]..high[p] - 1 of each class p."""
+    across = 0.0
+    if across_any:
+        for p in range(low.size):
+            if p != f:
+                across += power_sum[high[p], g] - power_sum[low[p], g]
+        if own < sir * (across + noise):
+            return False
+    if high[f] - low[f] == 1:  # itself
+        return True
+    if not capture:
+        return heard_sum[high[f], g] - heard_sum[low[f], g] == 1
+    among = power_sum[high[f], g] - power_sum[low[f], g] - own
+    return own >= ratio * (max(among, 0.0) + across + noise)
+
+
+@njit(cache=True, nogil=True)
 def decide(
-    buffer,
-    n,
-    first,
-    last,
-    subchannels,
-    thresholds,
-    noise,
-    capture_ratio,
-    capture,
-    inter_sf,
-    delivered,
-    messages_delivered,
-    arrived,
-    clusters,
-):
+    buffer, n, first, last, subchannels, thresholds, noise, ratio, capture, inter_sf, delivered, messages_delivered, arrived, clusters,
+):  # fmt: skip
     """Judge frames first..last - 1 of the buffer; all n that can interfere with them are there.
 
     Interferers of a frame in a cell are a run of that cell's frames, and its ends only move forward from one frame to
     the next, so that running sums give the interference of each at once.
     """
-    _, words, power, heard, path = buffer
+    _, words, power, _, path = buffer
     _, reach_s, critical_s, _, sir = thresholds
     classes, gateways = reach_s.size, power.shape[1]
     heads, order = by_cell(buffer, n, classes, subchannels)
-    cell_starts, power_sum, heard_sum = in_cells(buffer, order)
+    cell_starts, power_sum, heard_sum = in_cells(buffer, order, capture)
     low, high = np.empty(classes, np.int64), np.empty(classes, np.int64)
     for cell in range(subchannels * classes):
         f = cell % classes
         base = cell - f
-        for p in range(classes):
-            low[p] = high[p] = heads[base + p]
+        low[:] = heads[base : base + classes]
+        high[:] = low
         for k in range(heads[cell], heads[cell + 1]):
             i = order[k]
             if i < first or i >= last:
                 continue
-            start_s, word = cell_starts[k], words[i]
-            others = 0
-            for p in range(classes):
-                if p != f and not inter_sf:
-                    continue
-                end = heads[base + p + 1]
-                since_s = start_s + critical_s[f] - reach_s[p]
-                while low[p] < end and cell_starts[low[p]] <= since_s:
-                    low[p] += 1
-                high[p] = max(high[p], low[p])
-                while high[p] < end and cell_starts[high[p]] < start_s + reach_s[f]:
-                    high[p] += 1
-                if p != f:
-                    others += high[p] - low[p]
+            start_s, end_s, bits = cell_starts[k], cell_starts[k] + reach_s[f], path[i]
             met_before = k > heads[cell] and cell_starts[k - 1] > start_s - reach_s[f]
-            goes_on = k + 1 < heads[cell + 1] and cell_starts[k + 1] < start_s + reach_s[f]
-            clusters[f] += goes_on and not met_before and word & COUNTED != 0
-            if word & FOREIGN or heard[i] & path[i] == 0:
+            goes_on = k + 1 < heads[cell + 1] and cell_starts[k + 1] < end_s
+            clusters[f] += goes_on and not met_before and words[i] & COUNTED != 0
+            if bits == 0 or words[i] & FOREIGN:
                 continue
-            same = high[f] - low[f] - 1
+            across_any = False
+            for p in range(classes):
+                if p == f or inter_sf:
+                    stop = heads[base + p + 1]
+                    since_s = start_s + critical_s[f] - reach_s[p]
+                    while low[p] < stop and cell_starts[low[p]] <= since_s:
+                        low[p] += 1
+                    high[p] = max(high[p], low[p])
+                    while high[p] < stop and cell_starts[high[p]] < end_s:
+                        high[p] += 1
+                    across_any |= p != f and high[p] > low[p]
             for g in range(gateways):
-                if (heard[i] & path[i]) >> np.uint64(g) & np.uint64(1) == 0:
-                    continue
-                own = power[i, g]
-                across = 0.0
-                if others:
-                    for p in range(classes):
-                        if p != f:
-                            across += power_sum[high[p], g] - power_sum[low[p], g]
-                    if own < sir[f] * (across + noise):
-                        continue
-                if same:
-                    if capture:
-                        among = power_sum[high[f], g] - power_sum[low[f], g] - own
-                        if own < capture_ratio * (max(among, 0.0) + across + noise):
-                            continue
-                    elif heard_sum[high[f], g] - heard_sum[low[f], g] > 1:
-                        continue
-                count_delivery(word, delivered, messages_delivered, arrived)
-                break
+                if bits >> np.uint64(g) & np.uint64(1) and survives(
+                    power[i, g],
+                    g,
+                    f,
+                    low,
+                    high,
+                    across_any,
+                    power_sum,
+                    heard_sum,
+                    noise,
+                    sir[f],
+                    capture_ratio,
+                    capture,
+                ):
+                    count_delivery(words[i], delivered, messages_delivered, arrived)
+                    break
 
 
 class RadioReceiver:
@@ -302,6 +316,15 @@ class RadioReceiver:
 
     def take(self, starts: NDArray[np.float64], words: NDArray[np.int64], count: int, until_s: float) -> None:
         """Frames in order of start, all that start before until_s."""
+        low = 0
+        while count - low > (helping := max(FRAMES_AT_ONCE, 2 * self.kept)):
+            high = low + helping
+            self._take(starts[low:high], words[low:high], float(starts[high]))
+            low = high
+        self._take(starts[low:count], words[low:count], until_s)
+
+    def _take(self, starts: NDArray[np.float64], words: NDArray[np.int64], until_s: float) -> None:
+        count = starts.size
         self._make_room(self.kept + count)
         arrive(
             starts, words, count, self.mean_mw, self.noise_mw, self.thresholds.snr, self.thresholds.airtime_s,

@@ -39,14 +39,14 @@ def local_executor(jobs: int) -> Iterator[Executor]:
 
 
 @contextmanager
-def cluster_executor(address: str) -> Iterator[Executor]:
+def cluster_executor(address: str, wait: str = "10s") -> Iterator[Executor]:
     """A Dask cluster (extra `cluster`) behind the interface of the standard library's executors."""
     try:
         from distributed import Client
     except ImportError:
         raise Failed("--cluster needs Dask: install airshed[cluster]") from None
     try:
-        client: Any = Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
+        client: Any = Client(address, timeout=wait, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
         raise Failed(f"no Dask scheduler answers at {address}: {error or 'timeout'}") from None
     with client, client.get_executor() as executor:
