@@ -30,8 +30,8 @@ NEAR: Final = 0.2
 # surely another structure would show in their slots.
 PLAUSIBLE_OUTAGE: Final = ((64, 0.75), (16, 0.6), (0, 0.45))
 PLAUSIBLE_OUTAGE_LABELLED: Final = 0.75
-# A lattice in the shadow of another that misses more is no application of its own.
-ECHO_OUTAGE: Final = 0.22
+# A slower lattice beside another that misses so much more is no application of its own.
+ECHO_OUTAGE: Final = 0.2
 # Signs of hidden structure: share of gaps that are multiples of m; chi-squared beyond its m - 1 degrees of freedom.
 MOSTLY: Final = 0.75
 UNEVEN: Final = 20.0
@@ -96,17 +96,13 @@ def learn(
     if alone is not None:
         return Learned((track_of(alone, false_alarm),), times_s[:0], changes=tuple(_silences(alone, false_alarm)))
     found = _labelled(times_s, resolution_s) if labelled else find_applications(times_s, resolution_s=resolution_s)
+    enough = [i for i in range(len(found.lattices)) if found.members(i).sum() >= least_receptions]
+    masks = [found.members(i) for i in enough]
     members = [
-        Member(lattice, times_s[found.members(i)], found.slot[found.members(i)])
-        for i, lattice in enumerate(found.lattices)
-        if found.members(i).sum() >= least_receptions
+        Member(found.lattices[i], times_s[mask], found.slot[mask]) for i, mask in zip(enough, masks, strict=True)
     ]
-    kept = np.zeros(times_s.size, dtype=bool)
-    for i in range(len(found.lattices)):
-        if found.members(i).sum() >= least_receptions:
-            kept |= found.members(i)
     members, echoes = _without_echoes(members)
-    rest, repeats = _without_repeats(times_s[~kept], members)
+    rest, repeats = _without_repeats(times_s[~np.isin(found.owner, enough)], members)
     tracks, changes = _in_succession([track_of(one, false_alarm) for one in members])
     changes += [change for one in members for change in _silences(one, false_alarm)]
     return Learned(tuple(tracks), rest, echoes + repeats, tuple(changes))
@@ -268,7 +264,8 @@ def _echo(lattice: Lattice, member: Member) -> bool:
     """Whether all of `member` lies closely beside slots of `lattice`, and has no regularity of its own."""
     if float(np.abs(lattice.residuals_s(member.times_s)).max()) > REPEAT_SHARE * lattice.period_s:
         return False
-    return member.lattice.outage > ECHO_OUTAGE or member.lattice.period_s < 1.5 * lattice.period_s
+    alike = member.lattice.period_s < 1.5 * lattice.period_s
+    return alike or member.lattice.outage > lattice.outage + ECHO_OUTAGE
 
 
 def _united(first: Member, second: Member) -> tuple[Member, int]:

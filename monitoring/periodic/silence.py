@@ -27,8 +27,7 @@ class Silence:
 def device_silence(applications: Sequence[ApplicationKpi], false_alarm: float) -> Silence:
     """A device is offline when the reports overdue over all its applications (eq. E.3) have no other explanation.
 
-    The threshold on the chance replaces the fixed k of the paper: k follows from each application's own outage. A
-    misdeed of one application alone does not silence a device whose others report.
+    The threshold on the chance replaces the fixed k of the paper: k follows from each application's own outage.
     """
     overdue = [one.overdue for one in applications]
     total = sum(overdue)
@@ -62,13 +61,13 @@ def aperiodic_silence(receptions: int, first_s: float, last_s: float, now_s: flo
 
 
 def alarm_time_s(applications: Sequence[ApplicationKpi], slot_s: Sequence[float], false_alarm: float) -> float:
-    """Earliest time at which these applications could be found offline; slot_s: instants of their last receptions.
+    """When to look at these applications; slot_s: instants of their last receptions.
 
-    The device is judged on the product of chances, so the most regular application alone gives the latest time.
+    One application is found offline when its k-th miss is due, no earlier. Several are judged together, so any miss of
+    one may decide: look at the first.
     """
-    latest = [
-        slot + (misses_for_alarm(one.received, one.missed, false_alarm, one.persistence) + 0.5) * one.period_s
-        for one, slot in zip(applications, slot_s, strict=True)
-    ]
-    soonest = [slot + 1.5 * one.period_s for one, slot in zip(applications, slot_s, strict=True)]
-    return min(latest) if len(latest) == 1 else min(soonest)
+    if len(applications) == 1:
+        (one,) = applications
+        k = misses_for_alarm(one.received, one.missed, false_alarm, one.persistence)
+        return slot_s[0] + (k + 0.5) * one.period_s
+    return min(slot + 1.5 * one.period_s for one, slot in zip(applications, slot_s, strict=True))
