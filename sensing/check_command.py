@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 @click.option("--rate", "rate_hz", type=float, metavar="HZ", help="Samples a second.")
 @click.option("--gain", "gain_db", type=float, metavar="DB", help="Tuner gain.")
 @click.option("--carrier", "carrier_hz", type=float, metavar="HZ", help="A carrier of known frequency, for ppm.")
+@click.option(
+    "--calibration", type=click.Path(dir_okay=False), metavar="FILE", help="This dongle's calibration, for dBm."
+)
 @click.option("--terminated", is_flag=True, help="The antenna socket carries a 50 ohm terminator: measure the noise.")
 @json_option
 def check(place: str, as_json: bool, **options: object) -> None:
@@ -40,12 +43,17 @@ def check(place: str, as_json: bool, **options: object) -> None:
 
 def run_check(place: str, *, as_json: bool, **options: object) -> int:
     """Try the receiver, print the findings, and return the exit status: 0, or 1 when something must be mended."""
+    from pathlib import Path
     from typing import Any, cast
 
+    from sensing.calibration import read_calibration
     from sensing.checkup import judge, worst
     from sensing.sensor_check import CheckOptions, check_sensor
 
+    file = options.pop("calibration", None)
     known = cast(dict[str, Any], options)
+    if file:
+        known["full_scale_dbm"] = read_calibration(Path(str(file))).offset_db
     seen = check_sensor(CheckOptions(place, **known))
     findings = judge(seen)
     if as_json:

@@ -11,7 +11,7 @@ from spectrum.errors import BadInput
 from terminal.command import json_option, seed_option
 
 if TYPE_CHECKING:
-    from sensing.session import SenseOptions
+    from sensing.session import Record, SenseOptions
 
 # The same names as in the tables of sensing.laws, sensing.floor and sensing.scenes, which are too heavy to import for
 # a --help; a test holds them together.
@@ -26,6 +26,8 @@ Examples:
   airshed sense capture.sigmf-meta --json           one object a subchannel and interval
   airshed sense --synthetic noise --seconds 60 --pf 0.1 --json
   airshed sense rtlsdr:0 --center 868.0125e6 --lorawan --sigfox
+  airshed sense rtlsdr:0 --record captures --limit-bytes 500000000
+  airshed sense rtl_power:sweeps.csv --lorawan      power sweeps instead of IQ
   airshed sense rtlsdr:0 --calibrate --level-dbm -60 --carrier 868.3e6 --calibration dongle.toml
 """
 
@@ -79,13 +81,19 @@ Examples:
 @click.option(
     "--carrier", "carrier_hz", type=float, metavar="HZ", help="Known frequency of a carrier, for --calibrate."
 )
+@click.option("--record", "record_folder", type=click.Path(file_okay=False), metavar="DIR",
+              help="Keep the samples as SigMF with busy intervals annotated; needs --limit-bytes.")  # fmt: skip
+@click.option("--limit-bytes", type=click.IntRange(min=2), metavar="N", help="Record at most so much, then stop.")
+@click.option("--rssi-offset", "rssi_offset_dbm", type=float, metavar="DBM",
+              help="The board's RSSI offset, for dBm from sx1302:LOG.")  # fmt: skip
 @seed_option
 @json_option
 def sense(source: str | None, as_json: bool, site: str | None, sensor: str | None, seed: int, **options: Any) -> None:
     """Sense a SOURCE: energy, noise, busy or idle, and how often that is wrong, for each subchannel and interval.
 
-    SOURCE is a recording (cu8, cs8, cs16, cf32, two-channel WAV, SigMF), rtlsdr:INDEX-OR-SERIAL, or
-    rtl_tcp://HOST:PORT. A recording's rate and centre come from its header, from the options, or from its name
+    SOURCE is a recording (cu8, cs8, cs16, cf32, two-channel WAV, SigMF), rtlsdr:INDEX-OR-SERIAL,
+    rtl_tcp://HOST:PORT, rtl_power:SWEEPS.csv, or sx1302:LOG with SPECTRAL SCAN lines (- for stdin).
+    A recording's rate and centre come from its header, from the options, or from its name
     (capture_868.625M_2400k.cu8). Levels are in dBFS, relative to a sinusoid at full scale, unless a calibration turns
     them into dBm.
     """
@@ -97,9 +105,11 @@ def sense(source: str | None, as_json: bool, site: str | None, sensor: str | Non
         sense_site(site, sensor, seed, as_json=as_json)
         return
     chosen = _options(source, sensor or "sensor", seed, options)
-    from sensing import command_runs
+    from sensing import command_runs, sweep_runs
 
-    if options["calibrate"]:
+    if sweep_runs.is_sweep(chosen.wanted.place):
+        sweep_runs.run(chosen, options["rssi_offset_dbm"], as_json=as_json)
+    elif options["calibrate"]:
         command_runs.calibrate(
             chosen, options["calibration"], options["level_dbm"], options["carrier_hz"], as_json=as_json
         )
@@ -158,4 +168,15 @@ def _options(source: str | None, name: str, seed: int, options: dict[str, Any]) 
         sigfox=options["sigfox"],
         design=design,
         calibration=calibration,
+        record=_record(options),
     )
+
+
+def _record(options: dict[str, Any]) -> Record | None:
+    if (options["record_folder"] is None) != (options["limit_bytes"] is None):
+        raise BadInput("--record DIR and --limit-bytes N go together: a recorder without a limit fills the disk")
+    if options["record_folder"] is None:
+        return None
+    from sensing.session import Record
+
+    return Record(Path(options["record_folder"]), options["limit_bytes"])

@@ -6,7 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Final
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from sensing.calibration import Calibration
 from sensing.detector import Design
@@ -16,9 +18,12 @@ from sensing.raster import captured
 from sensing.source import IqSource, Tuning
 from sensing.stream import Sensor, SensorConfig
 from spectrum.errors import BadInput
-from spectrum.eu868 import SIGFOX_UPLINK, Subchannel
+from spectrum.eu868 import LORA_BANDWIDTH_HZ, SIGFOX_UPLINK, Subchannel
 from spectrum.report import ChannelReport
 from spectrum.sigfox import micro_channel_groups
+
+if TYPE_CHECKING:
+    from sensing.recorder import Recorder
 
 INTERVAL_S: Final = 0.010
 # A short recording is cut finer: ten times as many cells to tell noise from signals by, and burst edges to 1 ms.
@@ -30,6 +35,14 @@ SHORT_INTERVAL_S: Final = 0.001
 SIGFOX_GROUPS: Final = 192
 SIGFOX_BIN_HZ: Final = 250.0
 SIGFOX_INTERVAL_S: Final = 0.100
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where to record what is sensed, and how many bytes at the most; the run ends there."""
+
+    folder: Path
+    limit_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,7 @@ class SenseOptions:
     sigfox: bool = False
     design: Design = field(default_factory=Design)
     calibration: Calibration | None = None
+    record: Record | None = None
 
 
 class Session:
@@ -60,6 +74,7 @@ class Session:
             self.source: IqSource = stack.enter_context(open_source(options.wanted))
             self.configs = _configs(options, self.source)
             self._sensors = [Sensor(config) for config in self.configs]
+            self.recorder = stack.enter_context(_recorder(options, self.source)) if options.record else None
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Session:
@@ -91,12 +106,29 @@ class Session:
             if left is not None and block.count > left - seen:
                 per_sample = block.samples.size // block.count
                 block = replace(block, samples=block.samples[: (left - seen) * per_sample])
+            if self.recorder is not None:
+                block = self.recorder.take(block)
             seen += block.count
             reports = [report for sensor in self._sensors for report in sensor.feed(block)]
-            yield seen / self.tuning.rate_hz, reports
-            if stop.is_set() or (left is not None and seen >= left):
+            yield seen / self.tuning.rate_hz, self._noted(reports)
+            if stop.is_set() or (left is not None and seen >= left) or (self.recorder and self.recorder.full):
                 break
-        yield seen / self.tuning.rate_hz, [report for sensor in self._sensors for report in sensor.flush()]
+        last = [report for sensor in self._sensors for report in sensor.flush()]
+        yield seen / self.tuning.rate_hz, self._noted(last)
+
+    def _noted(self, reports: list[ChannelReport]) -> list[ChannelReport]:
+        if self.recorder is not None:
+            # The fine SigFox cells lie inside these, and would annotate the same signals twice.
+            self.recorder.annotate(report for report in reports if report.bandwidth_hz == LORA_BANDWIDTH_HZ)
+        return reports
+
+
+def _recorder(options: SenseOptions, source: IqSource) -> Recorder:
+    from sensing.recorder import Recorder
+
+    assert options.record is not None
+    record, now = options.record, datetime.now(UTC)
+    return Recorder(record.folder, record.limit_bytes, source.tuning, source=source.name, name=options.name, now=now)
 
 
 def _configs(options: SenseOptions, source: IqSource) -> list[SensorConfig]:

@@ -113,3 +113,17 @@ def _checked(path: Path, text: bytes) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} is no SigMF metadata: {error}") from None
     return metadata
+
+
+def sigmf_text(info: dict[str, Any], captures: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> str:
+    """The text of a .sigmf-meta file, checked against the standard's schema."""
+    import sigmf
+    from sigmf.validate import validate
+
+    metadata = {
+        "global": {"core:version": sigmf.__specification__, **info},
+        "captures": captures,
+        "annotations": annotations,
+    }
+    validate(metadata)
+    return json.dumps(metadata, indent=2) + "\n"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
+from airshed import airshed
 from sensing.rtl_power import RtlPowerSensor, parse_line
 from sensing.spectral_scan import FILTER_HZ, SpectralScanSensor, parse_scan
 from sensing.sweeps import FLAGS
 from spectrum.errors import BadInput
 from spectrum.eu868 import LORAWAN_DEFAULT_CHANNELS, Subchannel
+from terminal.command import run
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 CENTER_HZ, RATE_HZ, POINTS = 868_300_000, 2_400_000, 1024
@@ -192,3 +195,18 @@ def test_without_the_boards_offset_levels_stay_relative() -> None:
 def test_what_is_no_scan_is_refused(lines, message) -> None:
     with pytest.raises(BadInput, match=message):
         list(SpectralScanSensor().reports(lines, "log"))
+
+
+def test_airshed_sense_takes_both_kinds(tmp_path, capsys) -> None:
+    csv, log = tmp_path / "sweep.csv", tmp_path / "forwarder.log"
+    csv.write_text("".join(sweep_lines(12, 868.3e6, range(0))))
+    log.write_text("".join(scan_lines(12, range(0))))
+    assert run(airshed, ["sense", f"rtl_power:{csv}", "--lorawan", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert (first["sensor"], first["interval_s"]) == ("rtl_power", 1.0)
+    assert run(airshed, ["sense", f"sx1302:{log}", "--rssi-offset", "-11", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["energy_dbm"] == pytest.approx(-113.0, abs=3.0)
+    assert run(airshed, ["sense", f"rtl_power:{csv}"]) == 0
+    assert "868.3" in capsys.readouterr().out
+    assert run(airshed, ["sense", "sx1302:nowhere.log"]) == 2
+    assert "nowhere.log cannot be read" in capsys.readouterr().err
