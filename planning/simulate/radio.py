@@ -242,7 +242,8 @@ def survives(own, g, f, low, high, across_any, power_sum, heard_sum, noise, sir,
 
 @njit(cache=True, nogil=True)
 def decide(
-    buffer, n, first, last, subchannels, thresholds, noise, ratio, capture, inter_sf, delivered, messages_delivered, arrived, clusters,
+    buffer, n, first, last, subchannels, thresholds, noise, ratio, capture, inter_sf,
+    delivered, messages_delivered, arrived, clusters,
 ):  # fmt: skip
     """Judge frames first..last - 1 of the buffer; all n that can interfere with them are there.
 
@@ -282,20 +283,10 @@ def decide(
                         high[p] += 1
                     across_any |= p != f and high[p] > low[p]
             for g in range(gateways):
-                if bits >> np.uint64(g) & np.uint64(1) and survives(
-                    power[i, g],
-                    g,
-                    f,
-                    low,
-                    high,
-                    across_any,
-                    power_sum,
-                    heard_sum,
-                    noise,
-                    sir[f],
-                    capture_ratio,
-                    capture,
-                ):
+                if bits >> np.uint64(g) & np.uint64(1) == 0:
+                    continue
+                own = power[i, g]
+                if survives(own, g, f, low, high, across_any, power_sum, heard_sum, noise, sir[f], ratio, capture):
                     count_delivery(words[i], delivered, messages_delivered, arrived)
                     break
 
