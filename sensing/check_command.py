@@ -2,49 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from terminal.command import emit_json, json_option
+from terminal.command import emit_json
 
 if TYPE_CHECKING:
     from sensing.checkup import Finding, Observation
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-@click.command("check")
-@click.option("--sensor", "place", is_flag=False, flag_value="rtlsdr", required=True, metavar="[SOURCE]",
-              help="rtlsdr[:INDEX-OR-SERIAL] (the default), rtl_tcp://HOST:PORT or a recording.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(min=0.2, max=3600), default=10.0, show_default=True,
-              help="How long to try.")  # fmt: skip
-@click.option("--center", "center_hz", type=float, metavar="HZ", help="Where to tune.")
-@click.option("--rate", "rate_hz", type=float, metavar="HZ", help="Samples a second.")
-@click.option("--gain", "gain_db", type=float, metavar="DB", help="Tuner gain.")
-@click.option("--carrier", "carrier_hz", type=float, metavar="HZ", help="A carrier of known frequency, for ppm.")
-@click.option(
-    "--calibration", type=click.Path(dir_okay=False), metavar="FILE", help="This dongle's calibration, for dBm."
-)
-@click.option("--terminated", is_flag=True, help="The antenna socket carries a 50 ohm terminator: measure the noise.")
-@json_option
-def check(place: str, as_json: bool, **options: object) -> None:
-    """Try a receiver for ten seconds and say in plain words what to mend.
 
-    Looked at: the rate really delivered, samples lost (also in the dongle's test mode), whether the level follows the
-    gain, clipping and level, DC, mirror image, the crystal's error against a known carrier, and the noise figure
-    against a terminator when the dongle is calibrated. Ends with status 1 when something must be mended.
+_OPTIONS: Final = (
+    click.option("--sensor", "place", is_flag=False, flag_value="rtlsdr", metavar="[SOURCE]",
+                 help="Try a receiver: rtlsdr[:INDEX-OR-SERIAL] (the default), rtl_tcp://HOST:PORT or a recording."),
+    click.option("--seconds", type=click.FloatRange(min=0.2, max=3600), default=10.0, show_default=True,
+                 help="How long to try the receiver."),
+    click.option("--center", "center_hz", type=float, metavar="HZ", help="Where to tune it."),
+    click.option("--rate", "rate_hz", type=float, metavar="HZ", help="Samples a second."),
+    click.option("--gain", "gain_db", type=float, metavar="DB", help="Tuner gain."),
+    click.option("--carrier", "carrier_hz", type=float, metavar="HZ", help="A carrier of known frequency, for ppm."),
+    click.option("--calibration", type=click.Path(dir_okay=False), metavar="FILE",
+                 help="The dongle's calibration, for the noise figure."),
+    click.option("--terminated", is_flag=True, help="The antenna socket carries a 50 ohm terminator."),
+)  # fmt: skip
 
-    \b
-    airshed check --sensor
-    airshed check --sensor rtlsdr:roof --carrier 868.3e6
-    airshed check --sensor rtl_tcp://127.0.0.1:1234 --seconds 3 --json
-    """
-    click.get_current_context().exit(run_check(place, as_json=as_json, **options))
+
+def sensor_options(command: Command) -> Command:
+    """The options of `airshed check --sensor`, for the command that also checks site files."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 def run_check(place: str, *, as_json: bool, **options: object) -> int:
-    """Try the receiver, print the findings, and return the exit status: 0, or 1 when something must be mended."""
+    """Try the receiver, print the findings, and return the exit status: 0, or 1 when something must be mended.
+
+    options: those of `sensor_options`, by their names there.
+    """
     from pathlib import Path
-    from typing import Any, cast
+    from typing import cast
 
     from sensing.calibration import read_calibration
     from sensing.checkup import judge, worst

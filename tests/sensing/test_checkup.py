@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import click
 import numpy as np
 import pytest
 
-from sensing.check_command import check
+from airshed import airshed
 from sensing.checkup import GainStep, Observation, carrier_ppm, gather, image_db, judge, noise_dbfs_per_hz, worst
 from sensing.rtlsdr_source import CounterCheck
 from sensing.source import Tuning, u8_of
@@ -100,18 +99,13 @@ def test_the_counter_of_the_test_mode_shows_what_is_missing() -> None:
 @pytest.fixture
 def checked(dongle, tmp_path, capsys):
     """A function that runs `check --sensor` on a dongle with these settings: its exit status and its JSON."""
-
-    @click.group(name="airshed")
-    def group() -> None: ...
-
-    group.add_command(check)
     air = tmp_path / "scene.cu8"
     carrier = (Carrier(TUNING.center_hz + 300e3, 20.0),)  # whole turns in 0.2 s: the loop has no seam
     air.write_bytes(b"".join(u8_of(Scene(TUNING, carriers=carrier).chunk(i)).tobytes() for i in range(2)))
 
     def run_it(*options: str, **settings) -> tuple[int, dict]:
         dongle(**{"file": air, "gain_reference": 254, **settings})
-        status = run(group, ["check", "--sensor", "--seconds", "0.5", "--json", *options])
+        status = run(airshed, ["check", "--sensor", "--seconds", "0.5", "--json", *options])
         return status, json.loads(capsys.readouterr().out)
 
     return run_it
@@ -140,3 +134,17 @@ def test_a_dongle_that_loses_and_ignores_its_gain_is_told_so(checked) -> None:
     assert found["test_mode_lost"]["value"] > 0
     assert found["gain_steps"]["verdict"] == "fail"
     assert "USB" in found["test_mode_lost"]["mend"]
+
+
+def test_site_and_sensor_are_two_checks(capsys) -> None:
+    for arguments in ([], ["site.toml", "--sensor", "rtlsdr"]):
+        assert run(airshed, ["check", *arguments]) == 2
+        assert "either a site file or --sensor" in capsys.readouterr().err
+
+
+def test_a_calibration_gives_the_noise_figure(checked, tmp_path) -> None:
+    calibration = tmp_path / "roof.toml"
+    calibration.write_text("[[level]]\ngain_db = 25.4\nfull_scale_dbm = -60.0\n")
+    _, record = checked("--calibration", str(calibration), "--terminated")
+    (figure,) = [finding for finding in record["findings"] if finding["name"] == "noise_figure"]
+    assert figure["value"] == pytest.approx(173.975 - 36.0 - 50.97 - 60.0, abs=0.3)
