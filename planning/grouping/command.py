@@ -10,44 +10,43 @@ from typing import Any, Final
 import click
 
 from spectrum.errors import BadInput
-from terminal.command import emit_json, json_option, progress, seed_option
+from terminal.command import LazyGroup, emit_json, json_option, progress, seed_option
 
 METHODS: Final = ("best", "hia", "hda", "hda-nosr", "exact")
 RULES: Final = ("clip", "whole-timeline", "fewest-first", "unshifted-removal", "single-leftovers")
 # Seconds after which the search gives its best answer so far.
 TIME_LIMIT_S: Final = 20.0
 
-load_option = click.option(
-    "--load", type=click.Choice(["low", "medium", "high"]), default="medium", show_default=True,
-    help="Table III: 10-15, 15-25 or 25-50 % of the interval is sent in.",
-)  # fmt: skip
+# name: (module:attribute, what --help says)
+HELPERS: Final = {
+    "generate": ("planning.grouping.generate_command:generate", "draw traffic as in table III into DEVICES.csv"),
+    "figures": ("planning.grouping.figures_command:figures", "redraw figures 9-15 with confidence intervals"),
+    "timetable": ("planning.grouping.timetable_command:timetable", "slots and subchannels for devices that keep time"),
+}
 
 
-class DevicesOrCommand(click.Group):
+class DevicesOrCommand(LazyGroup):
     """A group whose first word may also be DEVICES.csv: then it is the command `lines`, which is not listed."""
 
     default = "lines"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
+        if not args or args[0] not in (*self.lazy, self.default, "-h", "--help"):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         inner = self.commands[self.default]
-        formatter.write_usage(
-            ctx.command_path, "DEVICES.csv [OPTIONS]\n       " + ctx.command_path + " COMMAND [ARGS]..."
-        )
+        path = ctx.command_path
+        formatter.write_usage(path, "DEVICES.csv [OPTIONS]", prefix="Usage: ")
+        formatter.write_usage(path, f"{'|'.join(self.lazy)} [OPTIONS]", prefix="       ")
         inner.format_help_text(ctx, formatter)
         inner.format_options(click.Context(inner, info_name=ctx.info_name, parent=ctx.parent), formatter)
-        rows = [
-            (name, command.get_short_help_str(90)) for name, command in self.commands.items() if name != self.default
-        ]
         with formatter.section("Commands (a file of such a name is ./NAME)"):
-            formatter.write_dl(rows)
+            formatter.write_dl([(name, summary) for name, (_, summary) in self.lazy.items()])
 
 
-@click.group(cls=DevicesOrCommand, no_args_is_help=False)
+@click.group(cls=DevicesOrCommand, lazy=HELPERS, no_args_is_help=False)
 def group() -> None:
     """Periodic devices on the fewest shared lines."""
 
@@ -157,30 +156,3 @@ def _tell(result: Any, devices: int, seconds: float) -> None:
     for note in result.notes:
         click.echo(note, err=True)
     click.echo(f"checked; {seconds:.2f} s")
-
-
-@group.command()
-@click.option("--devices", "count", type=click.IntRange(min=1), default=500, show_default=True)
-@load_option
-@click.option("--intervals", default="10,20,40", show_default=True, help="Slots, drawn from uniformly.")
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="DEVICES.csv")
-@seed_option
-def generate(count: int, load: str, intervals: str, out: Path, seed: int) -> None:
-    """Draw traffic as in table III and write DEVICES.csv."""
-    import numpy as np
-
-    from planning.grouping import traffic
-
-    drawn = traffic.generate(count, load, np.random.default_rng(seed), intervals=_intervals(intervals))
-    traffic.write_devices(out, drawn)
-    click.echo(f"{count} devices, {drawn.utilisation():.2f} lines' worth of traffic, in {out}")
-
-
-def _intervals(text: str) -> list[int]:
-    try:
-        values = [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise BadInput(f"expected whole slots separated by commas, got {text!r}; for example 10,20,40") from error
-    if min(values) < 1:
-        raise BadInput(f"expected intervals of at least 1 slot, got {text!r}")
-    return values

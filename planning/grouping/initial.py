@@ -6,6 +6,7 @@ device index, then smallest shift, negative first. A root pair shifts both devic
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ from planning.grouping.traffic import IntArray, Traffic
 
 # Above this many kinds the table of root pairs would not fit; devices are then grouped in blocks.
 MOST_KINDS: Final = 5000
+# Pairs of options of all pairs of kinds that are compared; with more, every kind keeps fewer, evenly spaced shifts.
+MOST_PAIRS: Final = 2_000_000_000
 
 
 class Supply(NamedTuple):
@@ -56,6 +59,9 @@ def hia(traffic: Traffic, max_shift: int, *, clip: bool = False, whole_timeline:
     for block in _blocks(traffic, max_shift, clip):
         part = traffic if block.size == len(traffic) else traffic.select(block)
         kinds = kinds_of(part, max_shift, clip=clip)
+        most = int(math.sqrt(2 * MOST_PAIRS)) // max(1, kinds.interval.size)
+        if int(np.diff(kinds.first_option).max()) > max(1, most):
+            kinds = kinds_of(part, max_shift, clip=clip, most_options=max(1, most))
         base = min(kinds.timeline_slots, 2**62) if whole_timeline else 1
         line[block], shift[block] = group_kinds(kinds, base)
         line[block] += opened + 1

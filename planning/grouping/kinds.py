@@ -65,16 +65,17 @@ def shifts_in_order(max_shift: int, interval: int) -> list[int]:
     return nearest[:interval]
 
 
-def kinds_of(traffic: Traffic, max_shift: int, *, clip: bool = False) -> Kinds:
+def kinds_of(traffic: Traffic, max_shift: int, *, clip: bool = False, most_options: int = 2**62) -> Kinds:
     """Sort the devices into kinds and lay out their patterns.
 
-    clip: a shift must leave the transmission within its interval instead of wrapping round it.
+    clip: a shift must leave the transmission within its interval instead of wrapping round it. most_options: of more
+    shifts than this a kind keeps so many, 0 and others evenly spaced.
     """
     kind, interval, duration, start = _kinds(traffic)
     device = np.argsort(kind, kind="stable")
     first_device = np.concatenate(([0], np.cumsum(np.bincount(kind, minlength=interval.size))))
     rows = zip(interval.tolist(), duration.tolist(), start.tolist(), strict=True)
-    options = [_options(*row, max_shift, clip) for row in rows]
+    options = [_thinned(_options(*row, max_shift, clip), most_options) for row in rows]
     sizes = np.array([len(option) for option in options])
     option_kind = np.repeat(np.arange(interval.size), sizes)
     option_shift = np.array([shift for option in options for shift in option], dtype=np.int64)
@@ -113,6 +114,12 @@ def _options(interval: int, duration: int, start: int, max_shift: int, clip: boo
     if not clip:
         return shifts
     return [shift for shift in shifts if shift == 0 or 0 <= start + shift <= interval - duration]
+
+
+def _thinned(shifts: list[int], most: int) -> list[int]:
+    if len(shifts) <= most:
+        return shifts
+    return [shifts[round(place * (len(shifts) - 1) / (most - 1))] for place in range(most)] if most > 1 else shifts[:1]
 
 
 def _kinds(traffic: Traffic) -> tuple[IntArray, IntArray, IntArray, IntArray]:

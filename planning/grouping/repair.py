@@ -22,7 +22,7 @@ TENURE: Final = 5
 TENURE_RANDOM: Final = 10
 TENURE_PER_LEFT: Final = 0.6
 # Patterns up to which conflicts are looked up in a table instead of computed.
-MOST_TABLED: Final = 6000
+MOST_TABLED: Final = 3000
 # Weights are whole millionths, so that adding and taking away leaves no rounding behind.
 WEIGHT_UNIT: Final = 1_000_000
 
