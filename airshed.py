@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "events": ("controller.command:events", "the recorded event stream of a site"),
     "replay": ("controller.command:replay", "repeat recorded decisions and compare them byte for byte"),
     "explain": ("controller.command:explain", "why a device got its subchannel"),
+    "certs": ("controller.security_command:certs", "certificates of a development authority, for mutual TLS"),
+    "token": ("controller.security_command:token", "a token for the operators' API"),
     "testbed": ("testbed.command:testbed", "what stands in for hardware: an rtl_tcp server, a virtual dongle"),
     "map": ("sensing.map_command:map_command", "power between several sensors, with its uncertainty"),
     "simulate": ("planning.simulate.command:simulate", "LoRa and SigFox access, with and without allocation"),

@@ -93,20 +93,20 @@ class MemoryDatabase:
                 return min(here, key=lambda lease: (lease.start_s, f"{lease.lease_id}|"))
         return None
 
-    def confirm(self, site: str, lease_id: str, now_s: float) -> Lease | None:
+    def confirm(self, site: str, lease_id: str, now_s: float, *, holder: str = "") -> Lease | None:
         """See ChannelStatusDatabase.confirm."""
         with self._lock:
             kept = self._sites[site]
-            lease = kept.leases.get(lease_id)
+            lease = _held(kept, lease_id, holder)
             if lease is None or lease.end_s <= now_s:
                 return None
             return self._keep(kept, replace(lease, state="confirmed"), "confirmed", now_s)
 
-    def renew(self, site: str, order: LeaseOrder, end_s: float, now_s: float) -> Lease | None:
+    def renew(self, site: str, order: LeaseOrder, end_s: float, now_s: float, *, holder: str = "") -> Lease | None:
         """See ChannelStatusDatabase.renew."""
         with self._lock:
             kept = self._sites[site]
-            lease = kept.leases.get(order.lease_id)
+            lease = _held(kept, order.lease_id, holder)
             if lease is None or lease.end_s <= now_s or end_s <= lease.start_s:
                 return None
             longer = Try(lease.subchannel, lease.start_s, end_s)
@@ -116,12 +116,15 @@ class MemoryDatabase:
                     return None
             return self._keep(kept, replace(lease, end_s=longer.end_s), "renewed", now_s)
 
-    def release(self, site: str, lease_id: str, now_s: float, reason: str = "released") -> Lease | None:
+    def release(
+        self, site: str, lease_id: str, now_s: float, reason: str = "released", *, holder: str = ""
+    ) -> Lease | None:
         """See ChannelStatusDatabase.release."""
         with self._lock:
             kept = self._sites[site]
-            lease = kept.leases.pop(lease_id, None)
+            lease = _held(kept, lease_id, holder)
             if lease is not None:
+                del kept.leases[lease_id]
                 self._append(kept, "events", [records.lease_event("released", lease, now_s, reason)])
             return lease
 
@@ -204,6 +207,11 @@ class MemoryDatabase:
         for value in values:
             kept.appended += 1
             entries.append(Entry(f"{kept.appended}-0", value))
+
+
+def _held(kept: _Site, lease_id: str, holder: str) -> Lease | None:
+    lease = kept.leases.get(lease_id)
+    return None if lease is None or (holder and lease.gateway != holder) else lease
 
 
 def _order(entry_id: str) -> tuple[int, int]:

@@ -73,16 +73,21 @@ class ChannelStatusDatabase(Protocol):
         When DatabaseAway is raised, some of the orders may have been carried out: ask again with the same ones.
         """
 
-    def confirm(self, site: str, lease_id: str, now_s: float) -> Lease | None:
-        """Mark a lease as confirmed by its device; None when there is no such live lease."""
+    def confirm(self, site: str, lease_id: str, now_s: float, *, holder: str = "") -> Lease | None:
+        """Mark a lease as confirmed by its device; None when there is no such live lease.
 
-    def renew(self, site: str, order: LeaseOrder, end_s: float, now_s: float) -> Lease | None:
+        Here and below, holder: when given, only a lease of that gateway is found.
+        """
+
+    def renew(self, site: str, order: LeaseOrder, end_s: float, now_s: float, *, holder: str = "") -> Lease | None:
         """Move the end of lease `order.lease_id`; None when it has gone or the time is another's.
 
         `order` names the neighbours to respect; its tries are not used. A forced lease is renewed without looking.
         """
 
-    def release(self, site: str, lease_id: str, now_s: float, reason: str = "released") -> Lease | None:
+    def release(
+        self, site: str, lease_id: str, now_s: float, reason: str = "released", *, holder: str = ""
+    ) -> Lease | None:
         """End a lease now and return it; None when there is no such lease."""
 
     def expire(self, site: str, now_s: float) -> tuple[Lease, ...]:

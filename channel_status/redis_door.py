@@ -169,17 +169,21 @@ class RedisDatabase:
             "watch": watch,
         }
 
-    def confirm(self, site: str, lease_id: str, now_s: float) -> Lease | None:
+    def confirm(self, site: str, lease_id: str, now_s: float, *, holder: str = "") -> Lease | None:
         """See ChannelStatusDatabase.confirm."""
-        return self._changed(site, "confirmed", lease_id, now_s)
+        return self._changed(site, "confirmed", lease_id, now_s, holder=holder)
 
-    def renew(self, site: str, order: LeaseOrder, end_s: float, now_s: float) -> Lease | None:
+    def renew(self, site: str, order: LeaseOrder, end_s: float, now_s: float, *, holder: str = "") -> Lease | None:
         """See ChannelStatusDatabase.renew."""
-        return self._changed(site, "renewed", order.lease_id, now_s, end_s=end_s, neighbours=order.neighbours)
+        return self._changed(
+            site, "renewed", order.lease_id, now_s, end_s=end_s, neighbours=order.neighbours, holder=holder
+        )
 
-    def release(self, site: str, lease_id: str, now_s: float, reason: str = "released") -> Lease | None:
+    def release(
+        self, site: str, lease_id: str, now_s: float, reason: str = "released", *, holder: str = ""
+    ) -> Lease | None:
         """See ChannelStatusDatabase.release."""
-        return self._changed(site, "released", lease_id, now_s, reason=reason)
+        return self._changed(site, "released", lease_id, now_s, reason=reason, holder=holder)
 
     def expire(self, site: str, now_s: float) -> tuple[Lease, ...]:
         """See ChannelStatusDatabase.expire."""
@@ -200,13 +204,17 @@ class RedisDatabase:
         end_s: float | None = None,
         reason: str = "",
         neighbours: Mapping[Subchannel, tuple[Subchannel, ...]] | None = None,
+        holder: str = "",
     ) -> Lease | None:
         with self._translated():
             text = self._redis.hget(key(site, "leases"), lease_id)
             if text is None:
                 return None
             # A lease never changes its subchannel, so its sets may be named before the script looks again.
-            subchannel = records.lease_of(records.decode(text)).subchannel
+            lease = records.lease_of(records.decode(text))
+            if holder and lease.gateway != holder:
+                return None  # a lease never changes its gateway either
+            subchannel = lease.subchannel
             keys = [key(site, "leases"), key(site, "ends"), key(site, "stream", "events")]
             for watched in (subchannel, *(neighbours or {}).get(subchannel, ())):
                 keys.extend(lease_sets(site, watched))

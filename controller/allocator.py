@@ -7,6 +7,7 @@ what was decided can be decided again.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,10 +21,10 @@ from channel_status import records
 from channel_status.memory import neighbours_of
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway, LeaseOrder
 from controller.decision import Inputs, decide
+from controller.operators import OperatorsWord, read_word
 from controller.requests import Answer, Ask, Refusal, Technology
 from controller.snapshot import LeaseLoad, Snapshot, SnapshotKeeper
 from controller.transmitters import Transmitters, regulated_by
-from spectrum.errors import BadInput
 from spectrum.eu868 import Subchannel
 from spectrum.sigfox import COPIES
 from spectrum.site_file import Site
@@ -33,6 +34,8 @@ from spectrum.status import Lease
 ATTEMPT_S: Final = 0.02
 
 LONGEST_NAME: Final = 128
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -49,12 +52,14 @@ class Allocator:
 
     def __init__(self, site: Site, database: ChannelStatusDatabase) -> None:
         policy_named(site.controller.policy)
-        self._site = site
+        self._configured = self._site = site
         self._database = database
-        self._subchannels: dict[Technology, tuple[Subchannel, ...]] = {
+        self._word = OperatorsWord()
+        self._all_subchannels: dict[Technology, tuple[Subchannel, ...]] = {
             "lora": site.spectrum.lora,
             "sigfox": site.spectrum.sigfox,
         }
+        self._subchannels = self._all_subchannels
         self._bands = {
             kind: tuple(dict.fromkeys(map(regulated_by, cells))) for kind, cells in self._subchannels.items()
         }
@@ -72,7 +77,9 @@ class Allocator:
 
     def begin(self, now_s: float) -> None:
         """Tell the event stream what is allocated from now on, so that decisions can be replayed."""
-        cells = {kind: [records.subchannel_key(cell) for cell in cells] for kind, cells in self._subchannels.items()}
+        cells = {
+            kind: [records.subchannel_key(cell) for cell in cells] for kind, cells in self._all_subchannels.items()
+        }
         at_us = str(records.microseconds(now_s))
         event = {"event": "site", "at_us": at_us, "site": self._site.name, "subchannels": cells}
         self._database.append(self._site.name, "events", [records.encode(event)])
@@ -107,6 +114,7 @@ class Allocator:
                 p.leases.append(lease)
                 self._last[p.ask.technology] = lease.subchannel
                 self._load.add(lease)
+                _log(lease)
                 transmitters.record(lease.device, lease.subchannel, lease.start_s, p.ask.airtime_s)
         transmitters.keep()
 
@@ -177,11 +185,11 @@ class Allocator:
         """Subchannels a request may use, and those of its technology that it may not."""
         ask = p.ask
         used = {lease.subchannel for lease in p.leases}
-        every = self._subchannels[ask.technology]
+        every, unbanned = self._all_subchannels[ask.technology], self._subchannels[ask.technology]
         full = [b for b in self._bands[ask.technology] if not transmitters.may_send(ask.device, b, ask.airtime_s)]
-        if not used and not full:
+        if not used and not full and unbanned is every:
             return every, ()
-        allowed = tuple(c for c in every if c not in used and regulated_by(c) not in full)
+        allowed = tuple(c for c in unbanned if c not in used and regulated_by(c) not in full)
         allowed = allowed or tuple(c for c in every if c not in used)
         return allowed, tuple(records.subchannel_key(c) for c in every if c not in allowed)
 
@@ -203,19 +211,19 @@ class Allocator:
             return configured
         return attempts_for(self._load.total(now_s), max(1, subchannels) * grid.count, self._delay_s(ask), ATTEMPT_S)
 
-    def confirm(self, lease_id: str, now_s: float) -> Lease | None:
-        """The device has answered."""
-        return self._database.confirm(self._site.name, lease_id, now_s)
+    def confirm(self, lease_id: str, now_s: float, holder: str = "") -> Lease | None:
+        """The device has answered. Here and below, holder: the gateway whose lease it must be, empty for any."""
+        return self._database.confirm(self._site.name, lease_id, now_s, holder=holder)
 
-    def renew(self, lease_id: str, end_s: float, now_s: float) -> Lease | None:
+    def renew(self, lease_id: str, end_s: float, now_s: float, holder: str = "") -> Lease | None:
         """Hold a lease longer, within the site's longest lease and where nobody else comes."""
         end_s = records.whole(min(end_s, now_s + self._site.controller.longest_lease_s))
         order = LeaseOrder(lease_id, "", "", (), self._neighbours)
-        return self._database.renew(self._site.name, order, end_s, now_s)
+        return self._database.renew(self._site.name, order, end_s, now_s, holder=holder)
 
-    def release(self, lease_id: str, reason: str, now_s: float) -> Lease | None:
+    def release(self, lease_id: str, reason: str, now_s: float, holder: str = "") -> Lease | None:
         """End a lease before its time."""
-        return self._database.release(self._site.name, lease_id, now_s, reason or "released")
+        return self._database.release(self._site.name, lease_id, now_s, reason or "released", holder=holder)
 
     def expire(self, now_s: float) -> tuple[Lease, ...]:
         """Sweep the leases that have ended."""
@@ -229,10 +237,42 @@ class Allocator:
         """The last decision about a device, as JSON."""
         return self._database.decision(self._site.name, device)
 
-    def change_policy(self, policy: str, attempts: int | str) -> None:
-        """Another policy and N from the next request on; BadInput when there is no such policy, or N is none."""
-        policy_named(policy)
-        if attempts != "auto" and not (isinstance(attempts, int) and 1 <= attempts <= 1000):
-            raise BadInput(f"attempts must be 1 to 1000 or 'auto', got {attempts!r}")
-        table = msgspec.structs.replace(self._site.controller, policy=policy, attempts=attempts)
-        self._site = msgspec.structs.replace(self._site, controller=table)
+    def follow_operators(self) -> None:
+        """Take over what operators have said since: policy, N and bans; raises DatabaseAway."""
+        word = read_word(self._database, self._site.name)
+        if word == self._word:
+            return
+        self._word = word
+        table = msgspec.structs.replace(
+            self._configured.controller,
+            policy=word.policy or self._configured.controller.policy,
+            attempts=word.attempts or self._configured.controller.attempts,
+        )
+        self._site = msgspec.structs.replace(self._configured, controller=table)
+        banned = set(word.banned)
+        self._subchannels = {
+            kind: tuple(cell for cell in cells if records.subchannel_key(cell) not in banned) or cells
+            for kind, cells in self._all_subchannels.items()
+        }
+        self._bands = {
+            kind: tuple(dict.fromkeys(map(regulated_by, cells))) for kind, cells in self._subchannels.items()
+        }
+
+    def database_is_back(self, now_s: float) -> None:
+        """Tell the event stream that the database was away; leases that were granted have held meanwhile."""
+        event = {
+            "event": "database",
+            "at_us": str(records.microseconds(now_s)),
+            "state": "back",
+            "reason": "requests were refused while it was away; granted leases held",
+        }
+        self._database.append(self._site.name, "events", [records.encode(event)])
+
+
+def _log(lease: Lease) -> None:
+    """Every lease at level debug; those that were forced at info, since they may share the air."""
+    level = logging.INFO if lease.forced else logging.DEBUG
+    if log.isEnabledFor(level):
+        fields = {"lease_id": lease.lease_id, "device": lease.device, "gateway": lease.gateway,
+                  "subchannel_hz": lease.subchannel.center_hz, "attempt": lease.attempt}  # fmt: skip
+        log.log(level, "lease forced" if lease.forced else "lease granted", extra=fields)

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from os_ken.lib import hub
 
 from channel_status.protocol import DatabaseAway
-from controller.allocator import Allocator
-from controller.desk import Desk, Waiting
+from controller.desk import Waiting
+from controller.office import Office
 from controller.osken_base import OSKenApp
 
 log = logging.getLogger(__name__)
 
-# How long the loop sleeps when nobody asks, and how often it sweeps ended leases.
+# How long the loop sleeps when nobody asks, how often it sweeps ended leases, and how often it looks at the rest.
 IDLE_S: Final = 0.1
 SWEEP_S: Final = 0.25
+LOOK_S: Final = 1.0
 
 
 class AirshedController(OSKenApp):  # type: ignore[misc]
-    """The app: owns the allocator. `clock` gives seconds since the epoch."""
+    """The app: owns the allocator."""
 
-    def __init__(self, *args: Any, allocator: Allocator, desk: Desk, clock: Callable[[], float], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, office: Office, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._allocator = allocator
-        self._desk = desk
-        self._clock = clock
+        self._office = office
         self._swept_s = 0.0
+        self._looked_s = 0.0
         self._database_away = False
 
     def start(self) -> None:
@@ -38,33 +39,55 @@ class AirshedController(OSKenApp):  # type: ignore[misc]
 
     def _work(self) -> None:
         while self.is_active:
-            self._serve(self._desk.take(IDLE_S))
-            self._sweep(self._clock())
+            self._serve(self._office.desk.take(IDLE_S))
+            self._sweep(self._office.clock())
 
     def _serve(self, waiting: Sequence[Waiting]) -> None:
         """Answer a batch."""
         if not waiting:
             return
-        answers = self._allocator.answer([one.ask for one in waiting], self._clock())
+        office = self._office
+        answers = office.allocator.answer([one.ask for one in waiting], office.clock())
         for one, answer in zip(waiting, answers, strict=True):
             one.reply(answer)
+        now_s = time.monotonic()
+        office.metrics.answered(answers, [now_s - one.arrived_s for one in waiting])
 
     def _sweep(self, now_s: float) -> None:
+        """End what has ended; now and then look at the rest. A database that is away is told once."""
         if 0.0 <= now_s - self._swept_s < SWEEP_S:
             return
         self._swept_s = now_s
         try:
-            self._allocator.expire(now_s)
+            self._office.metrics.expired(len(self._office.allocator.expire(now_s)))
+            if not 0.0 <= now_s - self._looked_s < LOOK_S:
+                self._looked_s = now_s
+                self._look(now_s)
         except DatabaseAway as error:
             if not self._database_away:
                 log.warning("%s", error)
             self._database_away = True
-        else:
-            if self._database_away:
-                log.info("the database is back")
-            self._database_away = False
+            return
+        if self._database_away:
+            log.info("the database is back")
+            self._office.allocator.database_is_back(now_s)
+        self._database_away = False
+
+    def _look(self, now_s: float) -> None:
+        """An operator's word, gateways that stay away, gauges."""
+        office = self._office
+        office.allocator.follow_operators()
+        office.gateways.give_up(now_s)
+        office.metrics.gateways.set(len(office.gateways.attached))
+        office.metrics.refused_waiting.set(office.desk.refused)
+        snapshot, leases = office.allocator.status(now_s)
+        ages_s = [now_s - status.measured_s for status in snapshot.by_subchannel.values()]
+        office.metrics.sensing_age_s.set(min(ages_s, default=float("inf")))
+        office.metrics.live_leases.set(len(leases))
+        begun_s = [now_s - lease.start_s for lease in leases if lease.start_s <= now_s]
+        office.metrics.oldest_lease_s.set(max(begun_s, default=0.0))
 
     def stop(self) -> None:
         """Called by the app manager at the end: the loop ends with its current batch."""
-        self._desk.close()
+        self._office.desk.close()
         super().stop()

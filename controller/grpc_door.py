@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -16,10 +16,10 @@ from grpc_reflection.v1alpha import reflection
 
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
-from controller.allocator import Allocator
 from controller.codec import answer_message, ask_of, change_message, status_message
-from controller.desk import Desk
-from controller.requests import Answer
+from controller.office import Office
+from controller.peers import Peer, peer_of
+from controller.requests import Answer, Refusal
 from gateway_agent.wire import controller_pb2 as wire
 from gateway_agent.wire import controller_pb2_grpc as wire_grpc
 from spectrum.errors import BadInput, Failed
@@ -42,58 +42,54 @@ _END: Final = wire.ControllerMessage()
 
 
 class ControllerService(wire_grpc.ControllerServicer):
-    """The calls of controller.proto. `clock` gives seconds since the epoch."""
+    """The calls of controller.proto, over what the controller works with."""
 
-    def __init__(
-        self, site: Site, allocator: Allocator, database: ChannelStatusDatabase, desk: Desk, clock: Callable[[], float]
-    ) -> None:
-        self._site = site
-        self._allocator = allocator
+    def __init__(self, office: Office, database: ChannelStatusDatabase) -> None:
+        self._office = office
         self._database = database
-        self._desk = desk
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._gateways: dict[str, int] = {}
+
+    @property
+    def _site(self) -> Site:
+        return self._office.allocator.site
+
+    def _peer(self, context: grpc.ServicerContext) -> Peer:
+        return peer_of(context.auth_context(), tls=self._site.tls is not None)
 
     def Attach(
         self, request_iterator: Iterator[wire.AgentMessage], context: grpc.ServicerContext
     ) -> Iterator[wire.ControllerMessage]:
         """One agent's stream, from `register` to its end."""
-        first = next(request_iterator, None)
-        gateway = self._registered(first, context)
+        gateway = self._registered(next(request_iterator, None), context)
         outgoing: queue.SimpleQueue[wire.ControllerMessage] = queue.SimpleQueue()
         outgoing.put(wire.ControllerMessage(registered_site=self._site.name))
         context.add_callback(lambda: _offer(outgoing, _END))
         reader = threading.Thread(
             target=self._read, args=(gateway, request_iterator, outgoing), name=f"agent-{gateway}", daemon=True
         )
-        with self._lock:
-            self._gateways[gateway] = self._gateways.get(gateway, 0) + 1
-        log.info("gateway %s attached", gateway)
+        self._office.gateways.attach(gateway, self._office.clock())
         reader.start()
         try:
             while (message := outgoing.get()) is not _END:
                 yield message
         finally:
-            with self._lock:
-                self._gateways[gateway] -= 1
-                if not self._gateways[gateway]:
-                    del self._gateways[gateway]
-            log.info("gateway %s detached", gateway)
+            self._office.gateways.detach(gateway, self._office.clock())
 
     def _registered(self, first: wire.AgentMessage | None, context: grpc.ServicerContext) -> str:
-        """The gateway's name from the first message; aborts the call when it is wrong."""
+        """The gateway's name from the first message; aborts the call when it is wrong or not the caller's."""
         if first is None or not first.HasField("register") or not first.register.gateway:
-            context.abort(
-                grpc.StatusCode.INVALID_ARGUMENT, "the first message of a stream must be `register` with a gateway"
-            )
-        assert first is not None
-        if first.register.site not in ("", self._site.name):
-            context.abort(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"this controller runs site {self._site.name}, the agent came for {first.register.site}",
-            )
-        return first.register.gateway
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a stream begins with `register` and the name of a gateway")
+        gateway: str = first.register.gateway  # type: ignore[union-attr]
+        site: str = first.register.site  # type: ignore[union-attr]
+        if site not in ("", self._site.name):
+            message = f"this controller runs site {self._site.name}, the agent came for {site}"
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, message)
+        self._permit(self._peer(context).may_speak_for(gateway), f"speak for gateway {gateway}", context)
+        return gateway
+
+    def _permit(self, allowed: bool, what: str, context: grpc.ServicerContext) -> None:
+        if not allowed:
+            peer = self._peer(context)
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{peer.role} {peer.name} may not {what}".strip())
 
     def _read(
         self,
@@ -113,18 +109,18 @@ class ControllerService(wire_grpc.ControllerServicer):
     def _hear(
         self, gateway: str, message: wire.AgentMessage, outgoing: queue.SimpleQueue[wire.ControllerMessage]
     ) -> None:
-        now_s = self._clock()
+        allocator, now_s = self._office.allocator, self._office.clock()
         for request in message.requests:
             self._ask(gateway, request, outgoing)
         changes: list[wire.LeaseChange] = []
         try:
             for lease_id in message.confirmed:
-                self._allocator.confirm(lease_id, now_s)
+                allocator.confirm(lease_id, now_s, gateway)
             for renewal in message.renewals:
-                lease = self._allocator.renew(renewal.lease_id, records.seconds(renewal.end_us), now_s)
+                lease = allocator.renew(renewal.lease_id, records.seconds(renewal.end_us), now_s, gateway)
                 changes.append(change_message(renewal.lease_id, lease))
             for release in message.releases:
-                lease = self._allocator.release(release.lease_id, release.reason, now_s)
+                lease = allocator.release(release.lease_id, release.reason, now_s, gateway)
                 changes.append(change_message(release.lease_id, lease))
             if message.uplinks:
                 self._database.append(self._site.name, "uplinks", [uplink_record(gateway, u) for u in message.uplinks])
@@ -145,42 +141,50 @@ class ControllerService(wire_grpc.ControllerServicer):
         try:
             ask = ask_of(request, gateway)
         except BadInput as error:
-            reply(_invalid(request.request_id, error))
+            reply(Answer(request.request_id, (), Refusal("invalid", str(error))))
             return
-        self._desk.ask(ask, reply)
+        self._office.desk.ask(ask, reply)
 
     def Allocate(self, request: wire.LeaseRequest, context: grpc.ServicerContext) -> wire.LeaseAnswer:
         """One request without a stream."""
+        self._permit(
+            self._peer(context).may_speak_for(request.gateway),
+            f"ask for gateway {request.gateway or '(none)'}",
+            context,
+        )
         try:
             ask = ask_of(request, request.gateway)
         except BadInput as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         remaining_s = context.time_remaining()
-        answer = self._desk.ask_and_wait(ask, ANSWER_TIMEOUT_S if remaining_s is None else remaining_s)
+        wait_s = ANSWER_TIMEOUT_S if remaining_s is None else min(remaining_s, ANSWER_TIMEOUT_S)
+        answer = self._office.desk.ask_and_wait(ask, wait_s)
         if answer is None:
             context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the allocator did not answer in time: ask again")
         assert answer is not None
         return answer_message(answer)
 
     def Release(self, request: wire.ReleaseRequest, context: grpc.ServicerContext) -> wire.LeaseChange:
-        """End a lease."""
+        """End a lease: a gateway its own, an operator any."""
+        peer = self._peer(context)
+        self._permit(peer.role in ("gateway", "operator"), "end leases", context)
         with _Aborting(context):
-            lease = self._allocator.release(request.lease_id, request.reason, self._clock())
+            lease = self._office.allocator.release(request.lease_id, request.reason, self._office.clock(), peer.holder)
         return change_message(request.lease_id, lease)
 
     def Status(self, request: wire.StatusRequest, context: grpc.ServicerContext) -> wire.StatusReply:
         """The channel map."""
-        now_s = self._clock()
-        with self._lock:
-            gateways = sorted(self._gateways)
+        self._permit(self._peer(context).role != "nobody", "see the channel map", context)
+        now_s = self._office.clock()
         with _Aborting(context):
-            snapshot, leases = self._allocator.status(now_s)
-        return status_message(self._site.name, snapshot, leases, gateways, now_s)
+            snapshot, leases = self._office.allocator.status(now_s)
+        return status_message(self._site.name, snapshot, leases, self._office.gateways.attached, now_s)
 
     def Explain(self, request: wire.ExplainRequest, context: grpc.ServicerContext) -> wire.ExplainReply:
         """The last decision about a device."""
+        self._permit(self._peer(context).role != "nobody", "see decisions", context)
         with _Aborting(context):
-            decision = self._allocator.explain(request.device)
+            decision = self._office.allocator.explain(request.device)
         return wire.ExplainReply(decision_json=(decision or b"").decode())
 
 
@@ -204,12 +208,6 @@ def _offer(outgoing: queue.SimpleQueue[wire.ControllerMessage], message: wire.Co
         outgoing.put(message)
     else:
         log.warning("a message to an agent that reads nothing was dropped")
-
-
-def _invalid(request_id: str, error: BadInput) -> Answer:
-    from controller.requests import Refusal
-
-    return Answer(request_id, (), Refusal("invalid", str(error)))
 
 
 def uplink_record(gateway: str, uplink: wire.Uplink) -> bytes:

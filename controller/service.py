@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import ExitStack
 from typing import Final
 
 from channel_status.embedded import embedded_server, socket_folder
 from channel_status.opening import database_url, uses_embedded
+from channel_status.protocol import ChannelStatusDatabase
 from channel_status.redis_door import connect
 from controller.allocator import Allocator
 from controller.desk import Desk
-from controller.grpc_door import ControllerService, GrpcDoor, wall_clock_s
+from controller.gateways import Gateways
+from controller.grpc_door import ControllerService, GrpcDoor
+from controller.metrics import Metrics
+from controller.office import Office
+from controller.operators import Operators
 from controller.osken_base import run_app
 from spectrum.site_file import Site
 
@@ -21,24 +27,35 @@ log = logging.getLogger(__name__)
 APP: Final = "controller.app"
 
 
-def run_controller(site: Site, stop: threading.Event, *, url: str | None = None) -> None:
-    """Run the controller of a site until `stop` is set. `url`: a database to use instead of the site's.
+def open_office(site: Site, database: ChannelStatusDatabase) -> Office:
+    """What a controller of `site` works with."""
+    desk = Desk(site.controller.requests_per_s)
+    return Office(Allocator(site, database), desk, Gateways(site, database), Metrics(), time.time)
 
-    Failed when the port is taken or the database does not come up; BadInput for what the site file has wrong.
+
+def run_controller(site: Site, stop: threading.Event) -> None:
+    """Run the controller of a site until `stop` is set.
+
+    Failed when a port is taken or the database does not come up; BadInput for what the site file has wrong.
     """
     with ExitStack() as stack:
-        if url is None and uses_embedded(site):
-            url = stack.enter_context(embedded_server(socket_folder(site.name), keep=True))
-        database = connect(url or database_url(site), tls_ca=site.database.tls_ca)
+        if uses_embedded(site):
+            stack.enter_context(embedded_server(socket_folder(site.name), keep=True))
+        database = connect(database_url(site), tls_ca=site.database.tls_ca)
         stack.callback(database.close)
         database.ping()
-        desk = Desk()
-        allocator = Allocator(site, database)
-        allocator.begin(wall_clock_s())
-        door = GrpcDoor(site, ControllerService(site, allocator, database, desk, wall_clock_s))
+        office = open_office(site, database)
+        office.allocator.begin(time.time())
+        door = GrpcDoor(site, ControllerService(office, database))
+        if site.http is not None:
+            from controller.http_door import HttpDoor, operators_api  # heavy, and only for those who serve it
+
+            operators = Operators(database, site.name, (*site.spectrum.lora, *site.spectrum.sigfox))
+            stack.enter_context(HttpDoor(site, operators_api(site, office, operators, database)))
         door.start()
         stack.callback(door.stop)
+        table = site.controller
         log.info(
-            "site %s: controller listens on %s (policy %s)", site.name, site.controller.listen, site.controller.policy
+            "site %s: controller listens on %s (policy %s, N %s)", site.name, table.listen, table.policy, table.attempts
         )
-        run_app(APP, {"allocator": allocator, "desk": desk, "clock": wall_clock_s}, stop)
+        run_app(APP, {"office": office}, stop)

@@ -155,6 +155,16 @@ class TlsTable(_Table, frozen=True):
     key: str
 
 
+class HttpTable(_Table, frozen=True):
+    """`[http]`: the operators' API of the controller.
+
+    users: a file of tokens made by `airshed token`; without it whoever reaches the address may read.
+    """
+
+    listen: str = "127.0.0.1:8868"
+    users: str | None = None
+
+
 class Site(_Table, frozen=True):
     """A whole site file."""
 
@@ -166,6 +176,7 @@ class Site(_Table, frozen=True):
     gateway: tuple[GatewayTable, ...] = ()
     traffic: tuple[TrafficTable, ...] = ()
     tls: TlsTable | None = None
+    http: HttpTable | None = None
 
     @property
     def name(self) -> str:

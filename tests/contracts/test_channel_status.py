@@ -115,6 +115,14 @@ def test_confirm_renew_release(database: ChannelStatusDatabase) -> None:
     assert not one(database, "s", order("4", (A, 0.7, 2)), NOW + 0.6).lease.forced
 
 
+def test_only_the_holder_finds_its_lease(database: ChannelStatusDatabase) -> None:
+    one(database, "s", order("1", (A, 0, 1)), NOW)
+    assert database.confirm("s", "1", NOW, holder="other") is None
+    assert database.renew("s", order("1"), NOW + 2, NOW, holder="other") is None
+    assert database.release("s", "1", NOW, holder="other") is None
+    assert database.release("s", "1", NOW, holder="gw") is not None
+
+
 def test_a_neighbour_limits_a_renewal(database: ChannelStatusDatabase) -> None:
     one(database, "s", order("1", (A, 0, 1)), NOW)
     one(database, "s", order("2", (GROUP, 1, 4)), NOW)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from random import Random
 
 import grpc
@@ -14,49 +13,19 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from channel_status.memory import MemoryDatabase
-from controller.allocator import Allocator
 from controller.client import ControllerClient
-from controller.desk import Desk
 from controller.grpc_door import ControllerService, GrpcDoor, is_loopback
+from controller.office import Office
+from controller.service import open_office
 from gateway_agent.controller_link import ControllerLink
 from gateway_agent.wire import controller_pb2 as wire
 from gateway_agent.wire import controller_pb2_grpc as wire_grpc
 from spectrum.errors import BadInput, Failed
-from spectrum.site_file import Site, parse_site
+from spectrum.site_file import Site
 
 PATIENCE_S = 60.0
 
-
-def site_on(port: int) -> Site:
-    """A site whose controller listens on a loopback port."""
-    return parse_site(f'[site]\nname = "s"\n[controller]\nlisten = "127.0.0.1:{port}"', "test.toml")
-
-
-@contextmanager
-def running_controller(database: MemoryDatabase, port: int = 0) -> Iterator[Site]:
-    """A controller over `database`, with a thread in the app's place; yields the site with its real port."""
-    desk = Desk()
-    site = site_on(port)
-    allocator = Allocator(site, database)
-    door = GrpcDoor(site, ControllerService(site, allocator, database, desk, time.time))
-    ended = threading.Event()
-
-    def work() -> None:
-        while not ended.is_set():
-            waiting = desk.take(0.05)
-            for one, answer in zip(waiting, allocator.answer([w.ask for w in waiting], time.time()), strict=True):
-                one.reply(answer)
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    door.start()
-    try:
-        yield site_on(door.port)
-    finally:
-        door.stop()
-        ended.set()
-        desk.close()
-        worker.join()
+RunningController = Callable[..., AbstractContextManager[tuple[Site, Office]]]
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -78,8 +47,10 @@ def answers() -> list[wire.LeaseAnswer]:
     return []
 
 
-def test_a_request_is_answered_with_a_lease_of_the_streams_own_gateway(answers: list[wire.LeaseAnswer]) -> None:
-    with running_controller(MemoryDatabase()) as site:
+def test_a_request_is_answered_with_a_lease_of_the_streams_own_gateway(
+    running_controller: RunningController, answers: list[wire.LeaseAnswer]
+) -> None:
+    with running_controller(MemoryDatabase()) as (site, _):
         link = ControllerLink(site, "gw", rng=Random(1))
         link.start()
         until(lambda: link.state == "online")
@@ -94,10 +65,10 @@ def test_a_request_is_answered_with_a_lease_of_the_streams_own_gateway(answers: 
 
 
 def test_what_was_asked_and_reported_while_the_controller_was_away_arrives_later(
-    answers: list[wire.LeaseAnswer],
+    running_controller: RunningController, answers: list[wire.LeaseAnswer]
 ) -> None:
     database = MemoryDatabase()
-    with running_controller(database) as site:
+    with running_controller(database) as (site, _):
         link = ControllerLink(site, "gw", rng=Random(1))
         link.start()
         until(lambda: link.state == "online")
@@ -113,7 +84,9 @@ def test_what_was_asked_and_reported_while_the_controller_was_away_arrives_later
     assert link.dropped_uplinks == 0
 
 
-def test_the_oldest_kept_reports_go_first_and_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_kept_reports_go_first_and_are_counted(
+    site_on: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("gateway_agent.controller_link.KEPT_UPLINKS", 3)
     link = ControllerLink(site_on(1), "gw", rng=Random(1))
     for i in range(5):
@@ -122,7 +95,7 @@ def test_the_oldest_kept_reports_go_first_and_are_counted(monkeypatch: pytest.Mo
     assert [uplink.at_us for uplink in link._uplinks] == [2, 3, 4]
 
 
-def test_patience_ends_with_a_refusal(answers: list[wire.LeaseAnswer]) -> None:
+def test_patience_ends_with_a_refusal(site_on: Callable[..., Site], answers: list[wire.LeaseAnswer]) -> None:
     now_s = [0.0]
     link = ControllerLink(site_on(1), "gw", rng=Random(1), clock=lambda: now_s[0])
     link.request(lora_request("r1"), answers.append, patience_s=1.0)
@@ -133,8 +106,8 @@ def test_patience_ends_with_a_refusal(answers: list[wire.LeaseAnswer]) -> None:
     assert not answers[0].leases
 
 
-def test_unary_calls_health_and_errors() -> None:
-    with running_controller(MemoryDatabase()) as site, ControllerClient(site) as client:
+def test_unary_calls_health_and_errors(running_controller: RunningController) -> None:
+    with running_controller(MemoryDatabase()) as (site, _), ControllerClient(site) as client:
         answer = client.allocate("me", "lora", 0.1, keeps_time=False)
         assert answer["leases"][0]["device"] == "me"
         assert client.explain("me")["lease"]["device"] == "me"
@@ -157,25 +130,27 @@ def test_unary_calls_health_and_errors() -> None:
             assert error.value.code() == grpc.StatusCode.FAILED_PRECONDITION
 
 
-def test_a_controller_that_is_not_there_is_one_line() -> None:
+def test_a_controller_that_is_not_there_is_one_line(site_on: Callable[..., Site]) -> None:
     with ControllerClient(site_on(1)) as client, pytest.raises(Failed, match="no answer from the controller"):
         client.status()
 
 
-def test_a_taken_port_is_one_line() -> None:
-    with running_controller(MemoryDatabase()) as site, pytest.raises(Failed, match="port taken"):
-        GrpcDoor(site, ControllerService(site, Allocator(site, MemoryDatabase()), MemoryDatabase(), Desk(), time.time))
+def test_a_taken_port_is_one_line(running_controller: RunningController) -> None:
+    with running_controller(MemoryDatabase()) as (site, office), pytest.raises(Failed, match="port taken"):
+        GrpcDoor(site, ControllerService(office, MemoryDatabase()))
 
 
 @pytest.mark.parametrize(
     ("address", "loopback"),
     [("127.0.0.1:1", True), ("[::1]:1", True), ("localhost:1", True), ("0.0.0.0:1", False), ("192.0.2.1:1", False)],
 )
-def test_nothing_listens_outside_loopback_without_tls(address: str, loopback: bool) -> None:
+def test_nothing_listens_outside_loopback_without_tls(
+    site_on: Callable[..., Site], address: str, loopback: bool
+) -> None:
     assert is_loopback(address) is loopback
     if not loopback:
         site = msgspec.structs.replace(
             site_on(0), controller=msgspec.structs.replace(site_on(0).controller, listen=address)
         )
         with pytest.raises(BadInput, match=r"\[tls\] table is needed"):
-            GrpcDoor(site, ControllerService(site, None, None, Desk(), time.time))  # type: ignore[arg-type]
+            GrpcDoor(site, ControllerService(open_office(site, MemoryDatabase()), MemoryDatabase()))

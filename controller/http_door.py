@@ -1,0 +1,234 @@
+"""The operators' API: HTTP with an OpenAPI description, health and metrics. The only file that imports FastAPI.
+
+Reading is for viewers, changing for operators; who they are comes from tokens (`airshed token`). Without a file of
+users, who reaches the address may read and nobody may change anything.
+"""
+
+# No `from __future__ import annotations` here: FastAPI reads the annotations, some of which name local functions.
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+
+import uvicorn
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, status
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+
+from channel_status import records
+from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
+from controller.grpc_door import is_loopback
+from controller.office import Office
+from controller.operators import Operators
+from controller.peers import Peer
+from controller.users import peer_with, read_users
+from spectrum.errors import BadInput, Failed
+from spectrum.site_file import Site
+from spectrum.status import ChannelStatus, Lease
+
+STOP_TIMEOUT_S: Final = 3.0
+
+ANYONE: Final = Peer("viewer", "anyone")
+
+
+class PolicyChange(BaseModel):
+    """Policy and N from now on; null goes back to the site file's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    policy: str | None = None
+    attempts: Annotated[int, Field(ge=1, le=1000)] | str | None = None
+
+
+def caller_from(site: Site) -> Callable[..., Peer]:
+    """The dependency that says who is calling."""
+    users_file = None if site.http is None or site.http.users is None else Path(site.http.users)
+    bearer = HTTPBearer(auto_error=False, description="a token made by `airshed token`")
+
+    def caller(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> Peer:
+        if users_file is None:
+            return ANYONE
+        peer = None if credentials is None else peer_with(credentials.credentials, read_users(users_file))
+        if peer is None:
+            raise HTTPException(status.HTTP_401_UNAUTHORIZED, "a valid token is needed", {"WWW-Authenticate": "Bearer"})
+        return peer
+
+    return caller
+
+
+def operators_api(site: Site, office: Office, operators: Operators, database: ChannelStatusDatabase) -> FastAPI:
+    """The API over one controller."""
+    api = FastAPI(title="Airshed", description=f"Operators' API of site {site.name}", version="1")
+    caller = caller_from(site)
+    add_error_answers(api)
+
+    def operator(peer: Annotated[Peer, Depends(caller)]) -> Peer:
+        if peer.role != "operator":
+            raise HTTPException(
+                status.HTTP_403_FORBIDDEN, f"{peer.role} {peer.name} may read, only operators may change"
+            )
+        return peer
+
+    add_reading(api, site, office, database, caller)
+    add_changing(api, office, operators, operator)
+    return api
+
+
+def add_error_answers(api: FastAPI) -> None:
+    """Errors as one JSON object: 400 for bad input, 503 for a database that is away."""
+
+    def bad_input(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, status.HTTP_400_BAD_REQUEST)
+
+    def away(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, status.HTTP_503_SERVICE_UNAVAILABLE)
+
+    api.add_exception_handler(BadInput, bad_input)
+    api.add_exception_handler(DatabaseAway, away)
+
+
+def add_reading(
+    api: FastAPI, site: Site, office: Office, database: ChannelStatusDatabase, caller: Callable[..., Peer]
+) -> None:
+    """What viewers may do, and what anyone may ask."""
+    viewer = [Depends(caller)]
+
+    @api.get("/health")
+    def health() -> dict[str, str]:
+        """Whether the controller and its database answer."""
+        database.ping()
+        return {"status": "ok", "site": site.name}
+
+    @api.get("/metrics")
+    def metrics() -> Response:
+        """Prometheus metrics."""
+        return Response(office.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    @api.get("/v1/status", dependencies=viewer)
+    def channel_map() -> dict[str, Any]:
+        """The channel map."""
+        now_s = office.clock()
+        snapshot, leases = office.allocator.status(now_s)
+        live = [lease.subchannel for lease in leases]
+        rows = [status_json(s, live.count(cell), now_s) for cell, s in sorted(snapshot.by_subchannel.items())]
+        return {
+            "site": site.name,
+            "sensing": snapshot.sensing,
+            "subchannels": rows,
+            "gateways": office.gateways.attached,
+            "policy": office.allocator.site.controller.policy,
+            "attempts": office.allocator.site.controller.attempts,
+        }
+
+    @api.get("/v1/leases", dependencies=viewer)
+    def leases() -> list[dict[str, Any]]:
+        """Live and coming leases, by start."""
+        return [lease_json(lease) for lease in office.allocator.status(office.clock())[1]]
+
+    @api.get("/v1/devices/{device}/decision", dependencies=viewer)
+    def decision(device: str) -> Response:
+        """Why a device got its subchannel."""
+        found = office.allocator.explain(device)
+        if found is None:
+            raise HTTPException(status.HTTP_404_NOT_FOUND, f"no decision about {device!r} is known")
+        return Response(found, media_type="application/json")
+
+    @api.get("/v1/events", dependencies=viewer)
+    def events(
+        after: Annotated[str, Query(pattern=r"^(\d{1,20}-\d{1,20})?$")] = "",
+        count: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    ) -> list[dict[str, Any]]:
+        """Events after the one called `after`, oldest first, each with its id."""
+        return [{"id": e.entry_id, **records.decode(e.value)} for e in database.read(site.name, "events", after, count)]
+
+
+def add_changing(api: FastAPI, office: Office, operators: Operators, operator: Callable[..., Peer]) -> None:
+    """What operators may do: each change is an event with their name."""
+
+    @api.get("/v1/operators", dependencies=[Depends(operator)])
+    def word() -> dict[str, Any]:
+        """What operators have said that still stands."""
+        return asdict(operators.word())
+
+    @api.put("/v1/policy")
+    def policy(change: PolicyChange, who: Annotated[Peer, Depends(operator)]) -> dict[str, Any]:
+        """Another policy and N."""
+        return asdict(operators.set_policy(change.policy, change.attempts, who.name, office.clock()))
+
+    @api.put("/v1/bans/{center_hz}/{width_hz}")
+    def ban(center_hz: int, width_hz: int, who: Annotated[Peer, Depends(operator)]) -> dict[str, Any]:
+        """Give a subchannel to nobody."""
+        return asdict(operators.ban(f"{center_hz}/{width_hz}", who.name, office.clock()))
+
+    @api.delete("/v1/bans/{center_hz}/{width_hz}")
+    def unban(center_hz: int, width_hz: int, who: Annotated[Peer, Depends(operator)]) -> dict[str, Any]:
+        """Give it again."""
+        return asdict(operators.unban(f"{center_hz}/{width_hz}", who.name, office.clock()))
+
+    @api.delete("/v1/leases/{lease_id}")
+    def evict(lease_id: str, who: Annotated[Peer, Depends(operator)]) -> dict[str, Any]:
+        """End a lease before its time."""
+        lease = operators.evict(lease_id, who.name, office.clock())
+        if lease is None:
+            raise HTTPException(status.HTTP_404_NOT_FOUND, f"no lease {lease_id!r} is live")
+        return lease_json(lease)
+
+
+def lease_json(lease: Lease) -> dict[str, Any]:
+    """A lease with times in seconds."""
+    return {
+        "lease_id": lease.lease_id, "device": lease.device, "gateway": lease.gateway,
+        "subchannel_hz": lease.subchannel.center_hz, "bandwidth_hz": lease.subchannel.bandwidth_hz,
+        "start_s": lease.start_s, "end_s": lease.end_s, "attempt": lease.attempt, "forced": lease.forced,
+        "state": lease.state,
+    }  # fmt: skip
+
+
+def status_json(found: ChannelStatus, live_leases: int, now_s: float) -> dict[str, Any]:
+    """The status of a subchannel with its age."""
+    return {
+        "subchannel_hz": found.subchannel.center_hz, "bandwidth_hz": found.subchannel.bandwidth_hz,
+        "age_s": now_s - found.measured_s, "energy_dbfs": found.energy_dbfs, "noise_dbfs": found.noise_dbfs,
+        "threshold_dbfs": found.threshold_dbfs, "snr_db": found.snr_db, "pf": found.pf, "pm": found.pm,
+        "occupancy": found.occupancy, "weight": found.weight, "busy": found.busy, "live_leases": live_leases,
+        "sensors": found.sensors, "flags": found.flags,
+    }  # fmt: skip
+
+
+class HttpDoor:
+    """The API served by uvicorn in a thread of its own, while the `with` block lasts."""
+
+    def __init__(self, site: Site, api: FastAPI) -> None:
+        assert site.http is not None
+        address = site.http.listen
+        if site.tls is None and not is_loopback(address):
+            raise BadInput(
+                f"http.listen is {address}: outside loopback a [tls] table is needed, or listen on 127.0.0.1"
+            )
+        host, _, port = address.rpartition(":")
+        if not port.isdigit():
+            raise BadInput(f"http.listen is {address!r}: expected HOST:PORT such as 127.0.0.1:8868")
+        try:
+            self._socket = socket.create_server((host.strip("[]"), int(port)))
+        except OSError as error:
+            raise Failed(
+                f"cannot serve the operators' API on {address}: {error.strerror} (is the port taken?)"
+            ) from None
+        self.port: int = self._socket.getsockname()[1]
+        secrets: dict[str, Any] = {}
+        if site.tls is not None:
+            secrets = {"ssl_certfile": site.tls.certificate, "ssl_keyfile": site.tls.key}
+        self._server = uvicorn.Server(uvicorn.Config(api, log_level="warning", lifespan="off", **secrets))
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(STOP_TIMEOUT_S)
+        self._socket.close()

@@ -1,0 +1,62 @@
+"""What the controller counts, for Prometheus: names with units, one registry for each controller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from controller.requests import Answer
+
+# From a fast loopback to the patience of a device, in seconds.
+GRANT_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """Counters of one controller."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter("airshed_requests", "Requests for a packet that were answered", registry=self.registry)
+        self._leases = Counter("airshed_leases", "Leases given", ["forced"], registry=self.registry)
+        self._refusals = Counter("airshed_refusals", "Requests refused", ["reason"], registry=self.registry)
+        self._attempts = Histogram(
+            "airshed_attempts", "Attempts a lease took", buckets=(1, 2, 3, 4, 5, 8, 13, 21), registry=self.registry
+        )
+        self._answer_s = Histogram(
+            "airshed_answer_seconds", "From a request's arrival to its answer", buckets=GRANT_BUCKETS_S,
+            registry=self.registry,
+        )  # fmt: skip
+        self._expired = Counter("airshed_leases_expired", "Leases that ended by themselves", registry=self.registry)
+        self.live_leases = Gauge("airshed_live_leases", "Leases that have not ended", registry=self.registry)
+        self.oldest_lease_s = Gauge(
+            "airshed_oldest_lease_age_seconds", "Time since the oldest live lease began", registry=self.registry
+        )
+        self.sensing_age_s = Gauge(
+            "airshed_sensing_age_seconds", "Age of the newest report of any sensor", registry=self.registry
+        )
+        self.gateways = Gauge(
+            "airshed_gateways_attached", "Gateways attached to this controller", registry=self.registry
+        )
+        self.refused_waiting = Gauge(
+            "airshed_requests_refused_waiting", "Requests refused because too many were waiting", registry=self.registry
+        )
+
+    def answered(self, answers: Sequence[Answer], waited_s: Sequence[float]) -> None:
+        """Count a batch of answers and the time each took."""
+        self._requests.inc(len(answers))
+        for answer, took_s in zip(answers, waited_s, strict=True):
+            self._answer_s.observe(took_s)
+            if answer.refusal is not None:
+                self._refusals.labels(answer.refusal.reason).inc()
+            for lease in answer.leases:
+                self._leases.labels("yes" if lease.forced else "no").inc()
+                self._attempts.observe(lease.attempt)
+
+    def expired(self, count: int) -> None:
+        """Count leases that ended by themselves."""
+        self._expired.inc(count)
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,22 @@
+"""What the parts of a controller work with together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from controller.allocator import Allocator
+from controller.desk import Desk
+from controller.gateways import Gateways
+from controller.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Made once and shared by the app, the gRPC door and the operators' API. `clock`: seconds since the epoch."""
+
+    allocator: Allocator
+    desk: Desk
+    gateways: Gateways
+    metrics: Metrics
+    clock: Callable[[], float]
