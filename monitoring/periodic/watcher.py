@@ -55,23 +55,24 @@ class DeviceState:
     receptions: int = 0
     duplicates: int = 0
     offline: bool = False
-    last_copies: list[tuple[str | None, str | None]] = field(default_factory=list)
+    last_kind: tuple[str | None, int | None] = (None, None)
+    heard_by: list[str | None] = field(default_factory=list)
 
     def pack(self) -> bytes:
         """The whole state as one compact value, for `unpack`."""
         streams = [[label, stream.pack()] for label, stream in self.streams.items()]
-        counts = [self.first_s, self.last_s, self.receptions, self.duplicates, self.offline, self.last_copies]
-        values = [STATE_VERSION, streams, self.gateways, counts]
+        counts = [self.first_s, self.last_s, self.receptions, self.duplicates, self.offline]
+        values = [STATE_VERSION, streams, self.gateways, counts, self.last_kind, self.heard_by]
         return msgspec.msgpack.encode(values)
 
     @classmethod
     def unpack(cls, packed: bytes) -> DeviceState:
         """The state that was packed; ValueError when it is of another version or damaged."""
         try:
-            version, streams, gateways, counts = msgspec.msgpack.decode(packed)
+            version, streams, gateways, counts, last_kind, heard_by = msgspec.msgpack.decode(packed)
             if version != STATE_VERSION:
                 raise ValueError(f"expected state version {STATE_VERSION}, got {version}")
-            first_s, last_s, receptions, duplicates, offline, copies = counts
+            first_s, last_s, receptions, duplicates, offline = counts
             return cls(
                 streams={label: StreamState.unpack(values) for label, values in streams},
                 gateways=gateways,
@@ -80,7 +81,8 @@ class DeviceState:
                 receptions=receptions,
                 duplicates=duplicates,
                 offline=offline,
-                last_copies=[(application, gateway) for application, gateway in copies],
+                last_kind=(last_kind[0], last_kind[1]),
+                heard_by=heard_by,
             )
         except (msgspec.DecodeError, TypeError, KeyError, IndexError) as error:
             raise ValueError(f"expected a packed device state, got something else ({error})") from error
@@ -135,16 +137,16 @@ class Watcher:
 
     def _copy(self, state: DeviceState, reception: Reception) -> bool:
         """Whether this is the last reception again, heard by another gateway (or the same report twice)."""
-        if reception.gateway is not None and (reception.application, reception.gateway) not in state.last_copies:
-            near = state.receptions > 0 and abs(reception.time_s - state.last_s) <= self.merge_s
-            known = any(application == reception.application for application, _ in state.last_copies)
-            if near and known:
-                state.last_copies.append((reception.application, reception.gateway))
-                state.gateways[reception.gateway] = state.gateways.get(reception.gateway, 0) + 1
-                return True
+        if state.receptions == 0 or state.last_kind != (reception.application, reception.size_bytes):
             return False
-        same = (reception.application, reception.gateway) in state.last_copies
-        return same and abs(reception.time_s - state.last_s) <= SAME_S
+        apart_s = abs(reception.time_s - state.last_s)
+        if reception.gateway in state.heard_by:
+            return apart_s <= SAME_S
+        if reception.gateway is None or apart_s > self.merge_s:
+            return False
+        state.heard_by.append(reception.gateway)
+        state.gateways[reception.gateway] = state.gateways.get(reception.gateway, 0) + 1
+        return True
 
     def _count(self, state: DeviceState, reception: Reception) -> list[Change]:
         if reception.gateway is not None:
@@ -153,7 +155,8 @@ class Watcher:
         state.receptions += 1
         if reception.time_s >= state.last_s or state.receptions == 1:
             state.last_s = reception.time_s
-            state.last_copies = [(reception.application, reception.gateway)]
+            state.last_kind = (reception.application, reception.size_bytes)
+            state.heard_by = [reception.gateway]
         stream = state.streams.get(reception.application)
         if stream is None:
             stream = StreamState(reception.application is not None, self.false_alarm)

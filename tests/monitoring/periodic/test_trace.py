@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -118,6 +119,11 @@ def test_copies_through_other_gateways_are_merged_and_transmissions_are_not() ->
     assert result.copies.tolist() == [3, 0]
     assert result.receptions.notes.duplicates == 3
     assert result.receptions.notes.out_of_order == 1
+
+
+def test_reports_of_unlike_size_are_no_copies() -> None:
+    trace = replace(trace_of([("a", 10.0, "g"), ("a", 10.3, "h"), ("a", 10.5, "i")]), size=np.array([12, 30, 12]))
+    assert tidy(trace).receptions.time_s.tolist() == [10.0, 10.3]
 
 
 def test_merging_is_the_plain_rule_on_random_traces() -> None:

@@ -69,6 +69,15 @@ def test_copies_through_several_gateways_are_one_reception(rng: np.random.Genera
     assert {name: one.received for name, one in kpi.gateways.items()} == {"g": 100, "h": 100, "i": 100}
 
 
+def test_reports_of_unlike_size_are_no_copies() -> None:
+    watcher = Watcher()
+    for time_s, gateway, size in ((10.0, "g", 12), (10.3, "h", 30), (10.5, "i", 30)):
+        watcher.receive(Reception("a", time_s, gateway, size_bytes=size))
+    kpi = watcher.kpi("a", 11.0)
+    assert kpi is not None
+    assert (kpi.receptions, kpi.duplicates) == (2, 1)
+
+
 def test_labels_make_streams_of_their_own(rng: np.random.Generator) -> None:
     watcher = Watcher()
     fast = [Reception("a", one.time_s, "g", application="fast") for one in receptions(rng)]
