@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "certs": ("controller.security_command:certs", "certificates of a development authority, for mutual TLS"),
     "token": ("controller.security_command:token", "a token for the operators' API"),
     "testbed": ("testbed.command:testbed", "what stands in for hardware: an rtl_tcp server, a virtual dongle"),
+    "fuse": ("sensing.fuse_command:fuse_command", "one verdict from several sensors, with its Pf and Pm"),
     "map": ("sensing.map_command:map_command", "power between several sensors, with its uncertainty"),
     "simulate": ("planning.simulate.command:simulate", "LoRa and SigFox access, with and without allocation"),
     "plan": ("planning.models.command:plan", "how much a site can carry: latency, capture, collisions, queue, pool"),
