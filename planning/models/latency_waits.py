@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -64,7 +64,7 @@ def alike(bands: Sequence[DutyBand]) -> bool:
 
 
 def exact_wait_s(bands: Sequence[DutyBand], airtime_s: float, rates_per_s: npt.ArrayLike) -> Floats:
-    """Exact mean wait in seconds for alike bands (M/D/c), shape as the rates."""
+    """Exact mean wait in seconds for alike bands (M/D/c), shape as the rates; many rates as in `refined`."""
     if not alike(bands):
         raise BadInput(
             f"M/D/c is exact for bands of one duty cycle, got {', '.join(f'{b.duty_cycle:g}' for b in bands)}: "
@@ -73,7 +73,13 @@ def exact_wait_s(bands: Sequence[DutyBand], airtime_s: float, rates_per_s: npt.A
     rates = np.asarray(rates_per_s, dtype=float)
     total = float(service_rates_per_s(bands, airtime_s).sum())
     check_rates(rates, total, "the capacity of these sub-bands")
-    return np.asarray(mdc_wait(rates / total, len(bands)) * airtime_s / bands[0].duty_cycle)
+
+    def factor(loads: Floats) -> Floats:
+        service_s = airtime_s / bands[0].duty_cycle
+        return mdc_wait(loads, len(bands)) * service_s / half_mmc_wait_s(bands, airtime_s, loads * total)
+
+    half_s = half_mmc_wait_s(bands, airtime_s, rates)
+    return np.asarray(half_s * _of_many(factor, (rates / total).reshape(-1)).reshape(rates.shape))
 
 
 def refined(bands: Sequence[DutyBand], airtime_s: float, rates_per_s: npt.ArrayLike) -> PhaseSolution:
@@ -83,28 +89,30 @@ def refined(bands: Sequence[DutyBand], airtime_s: float, rates_per_s: npt.ArrayL
     in 1/k through these answers is read at 1/k = 0, where a service has its length for certain. For one band two
     stages give M/D/1 exactly.
 
-    Wait over half of M/M/c is a smooth function of the load, and so are the ratios. Many rates are read from its
-    Chebyshev polynomial in log(load), within 1e-6. Beyond 0.999 of the capacity, where the queue's equations lose their
-    digits, it is held; it tends to 1 there.
+    Wait over half of M/M/c is a smooth function of the load, and so are the ratios: many rates are read from a
+    polynomial, within 1e-6. Beyond 0.999 of the capacity, where the queue's equations lose their digits, that function
+    is held; it tends to 1 there.
     """
     rates = np.asarray(rates_per_s, dtype=float).reshape(-1)
     total = float(service_rates_per_s(bands, airtime_s).sum())
     check_rates(rates, total, "the capacity of these sub-bands")
-    half_s = half_mmc_wait_s(bands, airtime_s, rates)
     loads = np.minimum(rates / total, _SOLVED_LOAD)
-    if rates.size <= _INTERPOLATED_FROM or loads.min() == loads.max():
-        factor, ratios = _factor_and_ratios(bands, airtime_s, loads)
-        return PhaseSolution(half_s * factor, ratios)
+    values = _of_many(lambda at: _factor_and_ratios(bands, airtime_s, at), loads)
+    return PhaseSolution(half_mmc_wait_s(bands, airtime_s, rates) * values[:, 0], values[:, 1:])
+
+
+def _of_many(function: Callable[[Floats], Floats], loads: Floats) -> Floats:
+    """function(loads), shape (loads, ...); of many loads by its Chebyshev polynomial in log(load)."""
+    if loads.size <= _INTERPOLATED_FROM or loads.min() == loads.max():
+        return function(loads)
     low, high = np.log(loads.min()), np.log(loads.max())
     nodes = chebyshev.chebpts1(_NODES)
-    factor, ratios = _factor_and_ratios(bands, airtime_s, np.exp(low + (high - low) * (nodes + 1.0) / 2.0))
-    series = chebyshev.chebfit(nodes, np.column_stack([factor, ratios]), _NODES - 1)
-    values = chebyshev.chebval(2.0 * (np.log(loads) - low) / (high - low) - 1.0, series)
-    return PhaseSolution(half_s * values[0], values[1:].T)
+    series = chebyshev.chebfit(nodes, function(np.exp(low + (high - low) * (nodes + 1.0) / 2.0)), _NODES - 1)
+    return np.asarray(chebyshev.chebval(2.0 * (np.log(loads) - low) / (high - low) - 1.0, series).T)
 
 
-def _factor_and_ratios(bands: Sequence[DutyBand], airtime_s: float, loads: Floats) -> tuple[Floats, Floats]:
-    """(wait with deterministic service / half of M/M/c, service ratios), shapes (loads,) and (loads, bands)."""
+def _factor_and_ratios(bands: Sequence[DutyBand], airtime_s: float, loads: Floats) -> Floats:
+    """Wait with deterministic service over half of M/M/c, then the service ratios, shape (loads, 1 + bands)."""
     rates = loads * float(service_rates_per_s(bands, airtime_s).sum())
     stages = _STAGES.get(len(bands), _STAGES_OF_MANY)
     wait_s, ratios = np.zeros(1), np.zeros((1, len(bands)))
@@ -113,4 +121,4 @@ def _factor_and_ratios(bands: Sequence[DutyBand], airtime_s: float, loads: Float
         weight = float(np.prod([count / (count - other) for other in stages if other != count]))
         solution = phase_solution(bands, airtime_s, rates, count)
         wait_s, ratios = wait_s + weight * solution.wait_s, ratios + weight * solution.ratios
-    return wait_s / half_mmc_wait_s(bands, airtime_s, rates), ratios
+    return np.column_stack([wait_s / half_mmc_wait_s(bands, airtime_s, rates), ratios])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -257,6 +258,29 @@ def test_optimised_is_near_the_optimum_of_a_wide_random_search() -> None:
     found = capture(ordered_allocation(population, tried), traffic(1500)).success
     assert float(found.max()) <= best + 1e-6
     assert float(found.max()) > best - 0.01
+
+
+@pytest.mark.parametrize("population", ["disc", "concentrated"])
+@pytest.mark.parametrize("devices", [300, 3000])
+def test_no_ring_gains_by_another_spreading_factor(population: str, devices: int) -> None:
+    """Annuli are no restriction: from their optimum, moving devices of any third of a ring to any other SF loses."""
+    question = CaptureQuestion(devices, "optimised", population=population)
+    best = allocation_for(question)
+    rings = [(low, high) for low, high in itertools.pairwise(best.edges) if high - low > 1e-9]
+    edges = np.unique(np.concatenate([np.linspace(low, high, 4) for low, high in rings]))
+    ring = np.searchsorted(best.edges, (edges[:-1] + edges[1:]) / 2) - 1
+    shares = best.shares[ring] * (np.diff(edges) / np.diff(best.edges)[ring])[:, np.newaxis]
+    moved = []
+    for part, row in enumerate(shares):
+        used = int(row.argmax())
+        for other in set(range(6)) - {used}:
+            changed = shares.copy()
+            changed[part, [used, other]] += np.array([-0.05, 0.05]) * row[used]
+            moved.append(changed)
+    many = Allocation(np.broadcast_to(edges, (len(moved), edges.size)), np.array(moved))
+    unmoved = float(capture(Allocation(edges, shares), question.traffic).success)
+    assert unmoved == pytest.approx(float(capture(best, question.traffic).success), abs=1e-8)
+    assert np.all(capture(many, question.traffic).success < unmoved)
 
 
 def test_ten_thousand_points_at_once() -> None:

@@ -217,6 +217,9 @@ def test_ten_thousand_rates_at_once() -> None:
     waits = half_mmc_wait_s(bands, T_S, rates)
     assert waits.shape == (10_000,)
     assert float(waits[1234]) == pytest.approx(float(half_mmc_wait_s(bands, T_S, rates[1234])))
+    alike = duty_bands(["G", "G1"])
+    exact = exact_wait_s(alike, T_S, 1.5 * rates)
+    np.testing.assert_allclose(exact[::999], exact_wait_s(alike, T_S, 1.5 * rates[::999]), rtol=1e-7)
     fine = refined(bands, T_S, rates)
     for index in (0, 17, 5000, 9999):
         alone = refined(bands, T_S, rates[index])
