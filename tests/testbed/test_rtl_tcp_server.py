@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -11,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +26,7 @@ from sensing.source import IqBlock, SourceContext, Tuning
 from spectrum.errors import BadInput, Failed
 from terminal.command import run
 from testbed import rtl_tcp_server
-from testbed.rtl_tcp_server import Limits, Played, RtlTcpServer
+from testbed.rtl_tcp_server import Limits, OpenedAir, Played, RtlTcpServer
 
 SAMPLES = np.random.default_rng(3).integers(0, 256, 1 << 19, dtype=np.uint8)
 FLAT = Limits(bytes_most=SAMPLES.size, real_time=False)
@@ -269,3 +272,33 @@ def test_the_command_says_what_is_wrong(arguments: tuple[str, ...], message: str
     complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1
     assert message in complaint
+
+
+def test_rtl_433_decodes_what_the_server_plays(tmp_path) -> None:
+    """Debian's rtl_433 as a client of ours: it reads the burst that the recording is known for, telegram and CRC."""
+    program = shutil.which("rtl_433")
+    if program is None:
+        pytest.skip("rtl_433 is not installed (apt-get install rtl-433)")
+    shared = Path(os.environ.get("AIRSHED_RECORDINGS", Path(__file__).parents[2].parent / "shared" / "recordings"))
+    recording = shared / "wmbus_c_868.625M_2400k.cu8"
+    if not recording.exists():
+        pytest.skip(f"no recording {recording.name} in {shared} (set AIRSHED_RECORDINGS)")
+    samples = np.fromfile(recording, np.uint8)
+    quiet = samples[: 2 * int(0.008 * 2.4e6)]
+    padded = tmp_path / recording.name
+    np.concatenate([np.tile(quiet, 60), samples, np.tile(quiet, 10)]).tofile(padded)
+    server = RtlTcpServer(OpenedAir(str(padded)), limits=Limits(seconds_most=20.0))
+    thread = threading.Thread(target=lambda: list(server.serve(1)))
+    thread.start()
+    try:
+        place = "rtl_tcp:{}:{}".format(*server.address)
+        options = ["-f", "868.625M", "-s", "2400k", "-Y", "classic", "-F", "json", "-E", "quit", "-T", "15"]
+        done = subprocess.run(
+            [program, "-d", place, *options], capture_output=True, text=True, timeout=40, check=False, cwd=tmp_path
+        )
+    finally:
+        server.close()
+        thread.join(10.0)
+    telegrams = [json.loads(line) for line in done.stdout.splitlines()]
+    assert telegrams, done.stderr
+    assert (telegrams[0]["model"], telegrams[0]["id"], telegrams[0]["mic"]) == ("Wireless-MBus", 60168569, "CRC")
