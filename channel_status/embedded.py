@@ -64,8 +64,8 @@ def _die_with_parent() -> None:
 def embedded_server(folder: Path, *, keep: bool) -> Iterator[str]:
     """Run a server with its socket in `folder` and yield its URL; on leaving stop it and remove what it made.
 
-    keep: leases and events survive a restart in an append-only file, fsynced every second. A server that already
-    answers there (left by a killed owner) is adopted. Failed when none comes up.
+    keep: what was acknowledged survives a crash, in an append-only file that is synced before each answer. A server
+    that already answers there (left by a killed owner) is adopted. Failed when none comes up.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
@@ -75,9 +75,8 @@ def embedded_server(folder: Path, *, keep: bool) -> Iterator[str]:
         raise BadInput(
             f"the path of the database socket is too long ({folder}): set AIRSHED_RUNTIME_DIR to a shorter one"
         )
-    process = None if _answers(url) else _start(folder, keep=keep)
+    process = None if _answers(url) else start_server(folder, keep=keep)
     try:
-        _wait_until_up(url, process, folder)
         yield url
     finally:
         _stop(url, process)
@@ -94,7 +93,11 @@ def private_server() -> Iterator[str]:
         yield url
 
 
-def _start(folder: Path, *, keep: bool) -> subprocess.Popen[bytes]:
+def start_server(folder: Path, *, keep: bool) -> subprocess.Popen[bytes]:
+    """A server with its socket in `folder`, once it answers. Failed when it does not.
+
+    It ends with the thread that starts it (Linux' parent-death signal knows threads): start it from the main one.
+    """
     (folder / "redis.sock").unlink(missing_ok=True)
     options = {
         "port": "0",
@@ -103,15 +106,17 @@ def _start(folder: Path, *, keep: bool) -> subprocess.Popen[bytes]:
         "dir": str(folder),
         "save": "",
         "appendonly": "yes" if keep else "no",
-        "appendfsync": "everysec",
+        "appendfsync": "always",
         "daemonize": "no",
         "logfile": str(folder / "redis.log"),
     }
     command = [server_binary(), *(word for name, value in options.items() for word in (f"--{name}", value))]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         preexec_fn=_die_with_parent, start_new_session=True,
     )  # fmt: skip
+    _wait_until_up(embedded_url(folder), process, folder)
+    return process
 
 
 def _answers(url: str) -> bool:
@@ -125,10 +130,10 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _wait_until_up(url: str, process: subprocess.Popen[bytes] | None, folder: Path) -> None:
+def _wait_until_up(url: str, process: subprocess.Popen[bytes], folder: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while not _answers(url):
-        if process is not None and process.poll() is not None:
+        if process.poll() is not None:
             raise Failed(f"redis-server ended with status {process.returncode}: {_last_line(folder / 'redis.log')}")
         if time.monotonic() > deadline:
             raise Failed(f"redis-server did not answer within {START_TIMEOUT_S:g} s: see {folder / 'redis.log'}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final
 
@@ -12,7 +11,6 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from allocation.attempts import Try
 from channel_status import records
 from channel_status.keys import key, lease_sets
 from channel_status.protocol import STREAM_LENGTH, DatabaseAway, Entry, Grant, LeaseOrder
@@ -73,8 +71,7 @@ class RedisDatabase:
     def __init__(self, client: Any, place: str) -> None:
         self._redis = client
         self._place = place
-        self._allocate_source = script("allocate")
-        self._allocate_sha = sha1(self._allocate_source.encode()).hexdigest()
+        self._allocate = client.register_script(script("allocate"))
         self._change = client.register_script(script("change"))
 
     @contextmanager
@@ -114,59 +111,48 @@ class RedisDatabase:
         return tuple(records.decode_report(value) for value in values)
 
     def allocate(self, site: str, orders: Sequence[LeaseOrder], now_s: float) -> tuple[Grant, ...]:
-        """See ChannelStatusDatabase.allocate: one round trip for all orders."""
-        calls = [self._call(site, order, now_s) for order in orders]
+        """See ChannelStatusDatabase.allocate: one script for all orders."""
+        if not orders:
+            return ()
+        keys = [key(site, "leases"), key(site, "ends"), key(site, "decisions"), key(site, "stream", "events")]
+        positions: dict[str, int] = {}
+        requests = [self._request(site, order, keys, positions) for order in orders]
+        arguments = [records.encode(requests), records.microseconds(now_s), STREAM_LENGTH["events"]]
         with self._translated():
-            try:
-                answers = self._pipelined(calls)
-            except redis.exceptions.NoScriptError:
-                # A fresh or flushed server; orders that were already carried out answer the same again.
-                self._redis.script_load(self._allocate_source)
-                answers = self._pipelined(calls)
+            answers = self._allocate(keys=keys, args=arguments)
         return tuple(
             Grant(records.lease_of(records.decode(text)), tuple(records.decode(blocked))) for text, blocked in answers
         )
 
-    def _pipelined(self, calls: Sequence[list[Any]]) -> list[Any]:
-        if len(calls) == 1:
-            return [self._redis.evalsha(self._allocate_sha, *calls[0])]
-        pipe = self._redis.pipeline(transaction=False)
-        for call in calls:
-            pipe.evalsha(self._allocate_sha, *call)
-        answers: list[Any] = pipe.execute()
-        return answers
-
-    def _call(self, site: str, order: LeaseOrder, now_s: float) -> list[Any]:
-        """Number of keys, keys and arguments of the script for one order."""
-        keys = [key(site, "leases"), key(site, "ends"), key(site, "decisions"), key(site, "stream", "events")]
-        positions: dict[str, int] = {}
-        tries = [self._watch(site, order, drawn, keys, positions) for drawn in order.tries]
-        request = {
+    @staticmethod
+    def _request(site: str, order: LeaseOrder, keys: list[str], positions: dict[str, int]) -> dict[str, Any]:
+        """One order for the script; the sets its tries look at are added to `keys` and named by position from 1."""
+        tries = []
+        for drawn in order.tries:
+            watch = []
+            for subchannel in (drawn.subchannel, *order.neighbours.get(drawn.subchannel, ())):
+                taken, forced = lease_sets(site, subchannel)
+                position = positions.get(taken)
+                if position is None:
+                    position = positions[taken] = len(keys) + 1
+                    keys += (taken, forced)
+                watch.append(position)
+            times = (str(records.microseconds(drawn.start_s)), str(records.microseconds(drawn.end_s)))
+            tries.append(
+                {
+                    "subchannel": records.subchannel_key(drawn.subchannel),
+                    "start_us": times[0],
+                    "end_us": times[1],
+                    "watch": watch,
+                }
+            )
+        return {
             "lease_id": order.lease_id,
             "device": order.device,
             "gateway": order.gateway,
             "tries": tries,
             "blind": order.blind,
             "why": order.why,
-        }
-        return [len(keys), *keys, records.encode(request), records.microseconds(now_s), STREAM_LENGTH["events"]]
-
-    @staticmethod
-    def _watch(site: str, order: LeaseOrder, drawn: Try, keys: list[str], positions: dict[str, int]) -> dict[str, Any]:
-        """One try for the script; the sets it looks at are added to `keys` and named by position from 1."""
-        watch = []
-        for subchannel in (drawn.subchannel, *order.neighbours.get(drawn.subchannel, ())):
-            taken, forced = lease_sets(site, subchannel)
-            position = positions.get(taken)
-            if position is None:
-                position = positions[taken] = len(keys) + 1
-                keys += (taken, forced)
-            watch.append((position, position + 1))
-        return {
-            "subchannel": records.subchannel_key(drawn.subchannel),
-            "start_us": str(records.microseconds(drawn.start_s)),
-            "end_us": str(records.microseconds(drawn.end_s)),
-            "watch": watch,
         }
 
     def confirm(self, site: str, lease_id: str, now_s: float, *, holder: str = "") -> Lease | None:

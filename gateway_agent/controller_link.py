@@ -193,8 +193,8 @@ class ControllerLink:
 
     def _messages(self, outgoing: queue.SimpleQueue[wire.AgentMessage | None]) -> Iterator[wire.AgentMessage]:
         register = wire.Register(gateway=self._gateway, site=self._site.name, agent_version=VERSION)
+        self._state = "registered"  # before it is sent: the answer may come before this generator runs again
         yield wire.AgentMessage(register=register)
-        self._state = "registered"
         while not self._closed.is_set():
             try:
                 message = outgoing.get(timeout=HEARTBEAT_S)
