@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from planning.models import pool_figures
+from planning.models.command import plan
 from planning.models.pool_figures import figure_5
 from planning.models.pool_mapping import DATA_ELEMENTS, TRANSPORT_BITS, TRANSPORT_INDICES, lte_pool
 from spectrum import sigfox
 from spectrum.lora import LoraModulation, airtime_s
+from terminal.command import run
 
 Json = Callable[..., dict[str, Any]]
 
@@ -111,6 +114,13 @@ def test_plots_are_written(plan_json: Json, tmp_path: Path) -> None:
     )  # fmt: skip
     assert min(path.stat().st_size for path in tmp_path.iterdir()) > 5000
     assert len(figure_5(1).axes[0].lines) == 6
+
+
+def test_the_figures_of_the_letter_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_figures, "FIGURE_3_RUNS", 500)
+    monkeypatch.setattr(pool_figures, "FIGURE_4_RUNS", 50)
+    assert run(plan, ["pool", "--figures", str(tmp_path)]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {f"figure_{k}.png" for k in (3, 4, 5)}
 
 
 @pytest.mark.parametrize(
