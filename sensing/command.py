@@ -106,8 +106,9 @@ def sense(source: str | None, as_json: bool, site: str | None, sensor: str | Non
         return
     chosen = _options(source, sensor or "sensor", seed, options)
     from sensing import command_runs, sweep_runs
+    from sensing.sweep_kinds import is_sweep
 
-    if sweep_runs.is_sweep(chosen.wanted.place):
+    if is_sweep(chosen.wanted.place):
         sweep_runs.run(chosen, options["rssi_offset_dbm"], as_json=as_json)
     elif options["calibrate"]:
         command_runs.calibrate(

@@ -17,6 +17,7 @@ from sensing.pacing import PacedSource
 from sensing.raster import band_raster, captured
 from sensing.source import IqSource, Tuning
 from sensing.stream import Sensor, SensorConfig
+from sensing.sweep_kinds import is_sweep
 from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
 from spectrum.site_file import SensorTable, Site
@@ -57,6 +58,8 @@ def run_sensor(
 
     The database may be away: reports of that time are lost and counted, and sensing goes on.
     """
+    if is_sweep(table.source):
+        return _run_sweeps(site, table, database, stop, clock)
     tally = Tally()
 
     def keep_health(health: Health) -> None:
@@ -81,6 +84,27 @@ def run_sensor(
             if stop.is_set():
                 break
     _publish(site, table, database, sensor.flush(), tally, clock())
+    tally.state = "stopped"
+    _keep(site, table, database, tally)
+    return tally
+
+
+def _run_sweeps(
+    site: Site, table: SensorTable, database: ChannelStatusDatabase, stop: threading.Event, clock: Callable[[], float]
+) -> Tally:
+    """A sensor that delivers power instead of IQ: the lines of a file as they are written."""
+    from sensing.session import SenseOptions
+    from sensing.sweep_runs import reports_of
+
+    tally = Tally()
+    options = SenseOptions(
+        Wanted(table.source, follow=True),
+        name=table.name,
+        within=tuple(sorted((*site.spectrum.lora, *site.spectrum.sigfox))),
+        design=Design(pf=table.pf, pm=table.pm),
+    )
+    for report in reports_of(options, stop=stop):
+        _publish(site, table, database, [report], tally, clock())
     tally.state = "stopped"
     _keep(site, table, database, tally)
     return tally

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from sensing.detector import Design
 from sensing.raster import LORAWAN_CHANNELS
@@ -19,13 +21,7 @@ from sensing.sweeps import UNCERTAINTY_DB
 from spectrum.errors import BadInput
 from spectrum.report import ChannelReport
 
-KINDS: Final = ("rtl_power", "sx1302")
 POLL_S: Final = 0.2
-
-
-def is_sweep(place: str) -> bool:
-    """Whether `place` names a sensor of this kind: rtl_power:FILE or sx1302:FILE, - for standard input."""
-    return place.partition(":")[0] in KINDS
 
 
 def run(options: SenseOptions, rssi_offset_dbm: float | None, *, as_json: bool) -> None:
@@ -47,8 +43,13 @@ def run(options: SenseOptions, rssi_offset_dbm: float | None, *, as_json: bool) 
         Console(width=None if sys.stdout.isatty() else 150).print(summary.table(options.wanted.place))
 
 
-def reports_of(options: SenseOptions, rssi_offset_dbm: float | None = None) -> Iterator[ChannelReport]:
-    """Reports of the file that options.wanted.place names; options.seconds, when given, end them."""
+def reports_of(
+    options: SenseOptions, rssi_offset_dbm: float | None = None, stop: threading.Event | None = None
+) -> Iterator[ChannelReport]:
+    """Reports of the file that options.wanted.place names, until its end, options.seconds, or `stop`.
+
+    A file that is followed and whose lines carry no time (an SX1302's log) is followed from its end on.
+    """
     kind, _, place = options.wanted.place.partition(":")
     name = kind if options.name == "sensor" else options.name
     follow, live = options.wanted.follow, options.wanted.follow or place == "-"
@@ -64,7 +65,7 @@ def reports_of(options: SenseOptions, rssi_offset_dbm: float | None = None) -> I
             now=time.time if live else None,
         )
     first_s: float | None = None
-    with _lines(place, follow=follow) as lines:
+    with _lines(place, follow=follow, from_end=follow and kind == "sx1302", stop=stop) as lines:
         for report in sensor.reports(lines, place):
             first_s = report.time_s if first_s is None else first_s
             if options.seconds is not None and report.time_s - first_s >= options.seconds:
@@ -78,7 +79,7 @@ def _at_least(options: SenseOptions, uncertainty_db: float) -> Design:
 
 
 @contextmanager
-def _lines(place: str, *, follow: bool) -> Iterator[Iterable[str]]:
+def _lines(place: str, *, follow: bool, from_end: bool, stop: threading.Event | None) -> Iterator[Iterable[str]]:
     if place == "-":
         yield sys.stdin
         return
@@ -87,16 +88,18 @@ def _lines(place: str, *, follow: bool) -> Iterator[Iterable[str]]:
     except OSError as error:
         raise BadInput(f"{place or 'the file after the colon'} cannot be read: {error.strerror}") from None
     with file:
-        yield _growing(file) if follow else file
+        if from_end:
+            file.seek(0, os.SEEK_END)
+        yield _growing(file, stop or threading.Event()) if follow else file
 
 
-def _growing(file: Iterable[str]) -> Iterator[str]:
-    """Whole lines of a file that is still being written, for ever."""
+def _growing(file: TextIO, stop: threading.Event) -> Iterator[str]:
+    """Whole lines of a file that is still being written, until `stop`."""
     part = ""
-    while True:
-        for text in file:
-            part += text
-            if part.endswith("\n"):
-                yield part
-                part = ""
-        time.sleep(POLL_S)
+    while not stop.is_set():
+        part += file.readline()
+        if part.endswith("\n"):
+            yield part
+            part = ""
+        else:
+            stop.wait(POLL_S)

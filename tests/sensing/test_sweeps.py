@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,11 +12,14 @@ import numpy as np
 import pytest
 
 from airshed import airshed
+from channel_status.memory import MemoryDatabase
+from sensing.daemon import Tally, run_sensor
 from sensing.rtl_power import RtlPowerSensor, parse_line
 from sensing.spectral_scan import FILTER_HZ, SpectralScanSensor, parse_scan
 from sensing.sweeps import FLAGS
 from spectrum.errors import BadInput
 from spectrum.eu868 import LORAWAN_DEFAULT_CHANNELS, Subchannel
+from spectrum.site_file import parse_site
 from terminal.command import run
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -210,3 +215,25 @@ def test_airshed_sense_takes_both_kinds(tmp_path, capsys) -> None:
     assert "868.3" in capsys.readouterr().out
     assert run(airshed, ["sense", "sx1302:nowhere.log"]) == 2
     assert "nowhere.log cannot be read" in capsys.readouterr().err
+
+
+def test_a_site_senses_from_the_lines_as_they_are_written(tmp_path) -> None:
+    log = tmp_path / "forwarder.log"
+    log.write_text("".join(scan_lines(3, range(0))))  # what was written before has no time and does not count
+    site = parse_site(f'[site]\nname = "loft"\n[[sensor]]\nname = "gw"\nsource = "sx1302:{log}"\n', "loft.toml")
+    database, stop = MemoryDatabase(), threading.Event()
+    tallies: list[Tally] = []
+    thread = threading.Thread(
+        target=lambda: tallies.append(run_sensor(site, site.sensor[0], database, stop, time.time))
+    )
+    thread.start()
+    deadline_s = time.monotonic() + 30.0
+    while not tallies and time.monotonic() < deadline_s and not database.reports("loft"):
+        with log.open("a") as lines:
+            lines.write("".join(scan_lines(12, range(0))))
+        time.sleep(0.3)
+    stop.set()
+    thread.join(10.0)
+    assert tallies[0].state == "stopped"
+    assert tallies[0].records > 0
+    assert {report.sensor for report in database.reports("loft")} == {"gw"}
