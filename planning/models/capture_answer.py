@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from planning.models.capture_model import CHANNELS, DEFAULT_READINGS, PATHS, Cap
 from planning.models.capture_optimised import optimised_allocation
 from spectrum.errors import BadInput
 from spectrum.lora import SPREADING_FACTORS
+
+LARGEST_RADIUS_M: Final = 100_000.0  # far beyond any coverage at a path-loss exponent of 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,10 @@ class CaptureAnswer:
 
 def allocation_for(question: CaptureQuestion) -> Allocation:
     """Who uses which spreading factor."""
-    if question.radius_m <= 0.0:
-        raise BadInput(f"the radius must be above 0 m, got {question.radius_m:g}")
+    if not 0.0 < question.radius_m <= LARGEST_RADIUS_M:
+        raise BadInput(
+            f"the radius of the cell must be above 0 and at most {LARGEST_RADIUS_M:g} m, got {question.radius_m:g}"
+        )
     if question.printed_shares:
         if question.allocation != "distance":
             raise BadInput(f"printed shares belong to the distance allocation, got {question.allocation}")

@@ -49,8 +49,8 @@ class LatencyQuestion:
     given_airtime_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.given_airtime_s is not None and not self.given_airtime_s > 0.0:
-            raise BadInput(f"the airtime must be above 0 s, got {self.given_airtime_s:g}")
+        if self.given_airtime_s is not None and not 0.0 < self.given_airtime_s < np.inf:
+            raise BadInput(f"the airtime must be above 0 s and finite, got {self.given_airtime_s:g}")
         if self.given_airtime_s is not None and set(self.sf_shares) - {self.spreading_factor}:
             raise BadInput("one airtime cannot stand for several spreading factors: leave one of the two out")
 

@@ -77,7 +77,7 @@ def pacing_s(airtime_s: float, aggregated_duty_cycle: float, receive_s: float) -
     """
     if not 0.0 < aggregated_duty_cycle <= 1.0:
         raise BadInput(f"the aggregated duty cycle is above 0 and at most 1, got {aggregated_duty_cycle:g}")
-    if receive_s < 0.0:
+    if not 0.0 <= receive_s < np.inf:
         raise BadInput(f"the receive windows last 0 s or more, got {receive_s:g}")
     aggregated_s = airtime_s / aggregated_duty_cycle if aggregated_duty_cycle < 1.0 else 0.0
     return max(aggregated_s, airtime_s + receive_s if receive_s > 0.0 else 0.0)

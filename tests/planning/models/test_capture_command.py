@@ -42,6 +42,8 @@ def test_simulation_stands_in_front_of_the_model(plan_json: PlanJson) -> None:
         (("--allocation", "best"), "optimised"),
         (("--payload", "5"), "--payload"),
         (("--radius-m", "-3"), "radius"),
+        (("--radius-m", "inf"), "radius"),
+        (("--radius-m", "nan"), "radius"),
         (("--allocation", "uniform", "--printed-shares"), "distance"),
         (("--plot", "capture"), ".png"),
         (("--devices", "1000000", "--method", "simulation"), "too many to simulate"),

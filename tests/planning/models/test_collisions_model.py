@@ -6,6 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from planning.models.airtimes import Floats
 from planning.models.collisions_answer import answer_collisions
@@ -110,6 +112,24 @@ def test_the_first_gateways_are_the_network_without_the_others() -> None:
         part = Network(LINKS[:, :count])
         alone = correlated_outage(part, gateways(part, rates), rates)
         np.testing.assert_allclose(by_gateways[count - 1], alone, rtol=1e-12)
+
+
+@given(
+    links=st.integers(1, 4).flatmap(
+        lambda width: st.lists(st.lists(st.floats(0, 1), min_size=width, max_size=width), min_size=1, max_size=3)
+    ),
+    rate=st.floats(1e-6, 50.0),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_links_at_any_rate(links: list[list[float]], rate: float) -> None:
+    """Sharing interferers never helps, another gateway never hurts, no outage is below what the links alone cost."""
+    network = Network(np.array(links))
+    rates = np.full(len(links), rate)
+    at = gateways(network, rates)
+    by_gateways = outage_by_gateways(network, at, rates)
+    assert np.all(np.diff(by_gateways, axis=0) < 1e-9)
+    assert np.all(by_gateways[-1] > independent_outage(network, at) - 1e-9)
+    assert np.all(by_gateways[-1] > np.prod(1 - network.links, axis=1) - 1e-9)
 
 
 def test_gateways_that_share_no_interferer_are_independent() -> None:

@@ -58,6 +58,8 @@ def test_the_simulation_holds_the_model(plan_json: PlanJson) -> None:
         (("--load", "0.5", "--plot", "x.txt"), ".png"),
         (("--load", "0.5", "--airtime-s", "0"), "airtime"),
         (("--load", "0.5", "--receive-windows", "-1"), "receive"),
+        (("--load", "0.5", "--receive-windows", "nan"), "receive"),
+        (("--load", "0.5", "--airtime-s", "inf"), "airtime"),
         (("--load", "nan"), "below 1"),
         (("--load", "0.5", "--devices", "0"), "--devices"),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from planning.models.airtimes import airtimes_s
 from planning.models.latency_answer import LatencyQuestion, answer_latency, best_method, waits_by
@@ -17,7 +19,7 @@ from planning.models.latency_model import (
     ratio_limits,
 )
 from planning.models.latency_phases import phase_solution
-from planning.models.latency_simulation import simulate_collisions, simulate_latency
+from planning.models.latency_simulation import schedule, simulate_collisions, simulate_latency
 from planning.models.latency_waits import exact_wait_s, mdc_wait, refined
 from spectrum.errors import BadInput
 from spectrum.lora import SPREADING_FACTORS, LoraModulation, airtime_s
@@ -193,12 +195,35 @@ def test_pacing_against_the_scheduler(names: tuple[str, ...], limit: float, rece
 
 
 def test_a_band_free_at_the_very_instant_is_free() -> None:
-    """At aggregated 0.05 a device returns to G after exactly its off-time; with rounding the tie would go lost."""
-    from planning.models.latency_simulation import schedule
+    """A full queue at aggregated 0.05: every fifth start G is free again at that very instant, drawn 15 times in 16.
 
-    bands = duty_bands(["G"])
-    sent = schedule(np.zeros(200), np.zeros(200), bands, T_S, aggregated_duty_cycle=0.01)
-    np.testing.assert_allclose(np.diff(sent.starts_s), T_S / 0.01, rtol=1e-9)
+    So G has one packet in 5 + 1/15. Were the tie lost, by rounding or by rule, it would have one in 6 + 1/15.
+    """
+    packets = 40_000
+    sent = schedule(
+        np.zeros(packets),
+        np.random.default_rng(1).random(packets),
+        duty_bands(["G", "G4"]),
+        T_S,
+        aggregated_duty_cycle=0.05,
+    )
+    np.testing.assert_allclose(np.diff(sent.starts_s), T_S / 0.05, rtol=1e-6)
+    assert float((sent.band == 0).mean()) == pytest.approx(1 / (5 + 1 / 15), abs=0.001)
+
+
+@given(
+    names=st.sets(st.sampled_from(["G", "G1", "G2", "G3", "G4"]), min_size=1, max_size=4).map(sorted),
+    load=st.floats(1e-6, 0.9999),
+)
+@settings(max_examples=30, deadline=None)
+def test_any_bands_at_any_load(names: list[str], load: float) -> None:
+    bands = duty_bands(names)
+    rate = load * capacity_per_s(bands, T_S)
+    for ratios in (band_use(bands, T_S, rate).ratios, refined(bands, T_S, rate).ratios[0]):
+        assert float(ratios.sum()) == pytest.approx(1.0, abs=1e-9)
+        assert np.all(ratios >= 0)
+    half, fine = float(half_mmc_wait_s(bands, T_S, rate)), float(refined(bands, T_S, rate).wait_s[0])
+    assert 0.5 * half < fine < 2.0 * half
 
 
 def test_a_mixed_cell_splits_collisions_by_spreading_factor() -> None:
