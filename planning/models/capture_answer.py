@@ -84,6 +84,7 @@ class CaptureAnswer:
             "share": result.sf_shares,
             "coverage": np.where(used, result.coverage_per_sf, np.nan),
             "capture": np.where(used, result.capture_per_sf, np.nan),
+            "drop": np.where(used, result.drop, np.nan),  # a path is any frame's: one probability for all
             "success": np.where(used, result.success_per_sf, np.nan),
             "throughput_bytes_per_s": result.throughput_per_sf_bytes_per_s(useful_bytes),
             "path_load_share": result.path_load_shares,

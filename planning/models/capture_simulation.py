@@ -69,18 +69,17 @@ def simulate_capture(
         advance()
     network = np.array([row[0] for row in rows])
     per_sf = np.array([row[1] for row in rows])
+    sent, covered, captured_frames, received, detected, dropped = per_sf.sum(axis=0).T
     with np.errstate(invalid="ignore"):
-        means = per_sf[..., 1:].sum(axis=0) / per_sf[..., :1].sum(axis=0)
-    names = ("coverage", "capture", "success")
+        means = {
+            "coverage": covered / sent,
+            "capture": captured_frames / sent,
+            "drop": dropped / detected,
+            "success": received / sent,
+        }
     # Edges of the horizon are not counted; nine tenths are, and most of these are detected.
     coverage, captured, drop, success = (of_share(column, frames * replications // 2) for column in network.T)
-    return CaptureEstimate(
-        coverage,
-        captured,
-        drop,
-        success,
-        per_sf={name: means[:, column] for column, name in enumerate(names)},
-    )
+    return CaptureEstimate(coverage, captured, drop, success, means)
 
 
 def _draw(allocation: Allocation, traffic: Traffic, rng: np.random.Generator, radius_m: float, frames: int) -> _Frames:
@@ -97,7 +96,9 @@ def _draw(allocation: Allocation, traffic: Traffic, rng: np.random.Generator, ra
 
 
 def _judge(frames: _Frames, airtimes_s: Floats, paths: int) -> tuple[Floats, Floats]:
-    """(coverage, capture, drop, success) and counts[sf] = (frames, covered, captured, received); edges are left out."""
+    """(coverage, capture, drop, success), and by SF how many frames were sent, covered, captured, received, detected,
+    dropped, shape (6, 6); the edges of the horizon are left out.
+    """
     from planning.models.capture_kernels import judge_channel
 
     symbol_s = 2.0 ** np.array(SPREADING_FACTORS) / BANDWIDTH_HZ
@@ -125,7 +126,7 @@ def _judge(frames: _Frames, airtimes_s: Floats, paths: int) -> tuple[Floats, Flo
     )
     counts = [
         np.bincount(frames.spreading[kept], weights=values[kept], minlength=6)
-        for values in (np.ones_like(frames.snr), covered, captured, received)
+        for values in (np.ones_like(frames.snr), covered, captured, received, detected, detected & ~got_path)
     ]
     return network, np.stack(counts, axis=-1)
 

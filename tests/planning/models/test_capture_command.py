@@ -27,6 +27,9 @@ def test_network_wide_numbers_are_means_of_per_sf(plan_json: PlanJson, allocatio
 def test_simulation_stands_in_front_of_the_model(plan_json: PlanJson) -> None:
     answer = plan_json("capture", "--devices", "1200", "--method", "simulation", "--seed", "2")
     assert set(answer) >= KEYS | {"model", "intervals"}
+    for row in answer["per_sf"].values():
+        assert row["success"] <= row["capture"] <= row["coverage"] <= 1
+        assert 0 <= row["drop"] < 0.01
     low, high = answer["intervals"]["coverage"]
     assert low <= answer["model"]["coverage"] <= high
     assert answer["capture"] > answer["model"]["capture"]
