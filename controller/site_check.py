@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from controller.grpc_door import credentials, is_loopback
 from sensing.opening import Wanted, open_source
 from sensing.raster import captured
 from sensing.source import Tuning
+from sensing.sweep_kinds import is_sweep
 from spectrum.errors import AirshedError, Failed
 from spectrum.site_file import SensorTable, Site
 
@@ -82,6 +84,10 @@ def _listening(site: Site) -> Finding:
 
 def _source(table: SensorTable) -> Finding:
     what = f"sensor {table.name}"
+    if is_sweep(table.source):
+        path = table.source.partition(":")[2]
+        readable = os.access(path, os.R_OK)
+        return Finding(what, readable, f"{path} {'can' if readable else 'is not there or cannot'} be read")
     try:
         with open_source(Wanted(table.source, table.center_hz, table.rate_hz, table.gain_db, table.loop)) as source:
             tuning = source.tuning

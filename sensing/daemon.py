@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from channel_status import records
@@ -21,6 +20,7 @@ from sensing.sweep_kinds import is_sweep
 from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
 from spectrum.site_file import SensorTable, Site
+from terminal.signals import closed_at
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def run_sensor(
         _keep(site, table, database, tally)
 
     wanted = Wanted(table.source, table.center_hz, table.rate_hz, table.gain_db, table.loop, seed, keep_health)
-    with open_source(wanted) as opened, _closed_at(stop, opened):
+    with open_source(wanted) as opened, closed_at(stop, opened):
         source: IqSource = opened
         if not table.source.startswith(LIVE_KINDS):
             source = PacedSource(opened, clock, stop.wait)
@@ -108,26 +108,6 @@ def _run_sweeps(
     tally.state = "stopped"
     _keep(site, table, database, tally)
     return tally
-
-
-@contextmanager
-def _closed_at(stop: threading.Event, source: IqSource) -> Iterator[None]:
-    """Close `source` when `stop` is set: a receiver that is stale hands out no blocks between which to look."""
-    done = threading.Event()
-
-    def wait() -> None:
-        while not stop.wait(0.2):
-            if done.is_set():
-                return
-        source.close()
-
-    thread = threading.Thread(target=wait, name="closer", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def _publish(

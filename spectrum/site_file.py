@@ -98,8 +98,8 @@ class ControllerTable(_Table, frozen=True):
 class SensorTable(_Table, frozen=True):
     """`[[sensor]]`: one dongle and what its daemon does.
 
-    source: `synthetic`, a file, `rtlsdr:INDEX-OR-SERIAL` or `rtl_tcp://HOST:PORT`. pf, pm: design errors. position_m:
-    (east, north) of the site's origin.
+    source: `synthetic`, a file, `rtlsdr:INDEX-OR-SERIAL`, `rtl_tcp://HOST:PORT`, or lines of power instead of IQ,
+    `rtl_power:FILE` or `sx1302:FILE`. pf, pm: design errors. position_m: (east, north) of the site's origin.
     """
 
     name: Name

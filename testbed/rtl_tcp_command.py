@@ -47,17 +47,17 @@ def rtl_tcp(
     airshed testbed rtl-tcp shared/recordings/wmbus_c_868.625M_2400k.cu8
     rtl_433 -d rtl_tcp:127.0.0.1:1234 -f 868.625M -s 2400k
     """
+    from contextlib import closing
     from dataclasses import asdict
 
     from spectrum.errors import BadInput
-    from terminal.signals import stopped_by_signals
-    from testbed.rtl_tcp_server import Limits, RtlTcpServer, closed_at, split_listen
-    from testbed.rtl_tcp_server import OpenedAir as Air
+    from terminal.signals import closed_at, stopped_by_signals
+    from testbed.rtl_tcp_server import Limits, OpenedAir, RtlTcpServer, split_listen
 
     if synthetic == (file is not None):
         raise BadInput("expected a FILE or --synthetic, " + ("got both" if synthetic else "got neither"))
     host, port = split_listen(listen)
-    air = Air(file or "synthetic", rate_hz, center_hz, seed)
+    air = OpenedAir(file or "synthetic", rate_hz, center_hz, seed)
     air.check()
     limits = Limits(limit_bytes, seconds, real_time=pace == "real")
 
@@ -65,7 +65,7 @@ def rtl_tcp(
         click.echo(line, err=True)
 
     server = RtlTcpServer(air, host, port, limits=limits, loop=loop, unprotected=unprotected, tell=tell)
-    with stopped_by_signals() as stop, closed_at(stop, server):
+    with closing(server), stopped_by_signals() as stop, closed_at(stop, server):
         tell("listening on {}:{}".format(*server.address))
         for played in server.serve(clients):
             if as_json:

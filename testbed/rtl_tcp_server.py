@@ -176,26 +176,6 @@ class RtlTcpServer:
             self._session.end()
 
 
-@contextlib.contextmanager
-def closed_at(stop: threading.Event, server: RtlTcpServer) -> Iterator[None]:
-    """Close `server` when `stop` is set, and at the end of the block."""
-    done = threading.Event()
-
-    def wait() -> None:
-        while not stop.wait(0.1):
-            if done.is_set():
-                break
-        server.close()
-
-    thread = threading.Thread(target=wait, name="closer", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
 class _Session:
     """One client: a thread takes its commands, the caller's thread plays."""
 
