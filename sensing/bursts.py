@@ -15,6 +15,8 @@ from spectrum.units import db_from_linear
 # design Pf, made for not missing anything, would strew false bursts over the list.
 BURST_SNR_DB: Final = 6.0
 EDGE_PF: Final = 1e-3
+# Where the noise swings by itself, its law says little: 3 dB above the floor.
+SWINGING_EDGE_SNR_DB: Final = 0.0
 # Pauses up to this long stay inside a burst: keyed signals, and single cells that a fade took.
 PAUSE_S: Final = 1e-3
 
@@ -60,7 +62,7 @@ class BurstFinder:
                 if time_s is not None:
                     yield from self._advance(time_s, strong)
                 time_s, strong = report.time_s, []
-            if report.snr_db is not None and report.snr_db >= _edge_snr_db(report.samples or 1.0):
+            if _belongs(report):
                 half_hz = report.bandwidth_hz / 2
                 strong.append(
                     Burst(
@@ -68,7 +70,7 @@ class BurstFinder:
                         report.time_s + report.interval_s,
                         report.subchannel_hz - half_hz,
                         report.subchannel_hz + half_hz,
-                        report.snr_db,
+                        report.snr_db or 0.0,
                     )
                 )
         if time_s is not None:
@@ -97,6 +99,14 @@ class BurstFinder:
                 merged = merged.with_cells(burst)
             going_on = [burst for burst in going_on if burst not in touching] + [merged]
         self._open = going_on
+
+
+def _belongs(report: ChannelReport) -> bool:
+    """Whether a cell may be part of a burst: above what noise does, and not what a stronger signal left in it."""
+    if report.snr_db is None or "leakage" in report.flags:
+        return False
+    edge_db = _edge_snr_db(report.samples or 1.0)
+    return report.snr_db >= (max(edge_db, SWINGING_EDGE_SNR_DB) if "nonstationary" in report.flags else edge_db)
 
 
 @lru_cache(maxsize=64)
