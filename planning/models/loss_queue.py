@@ -46,7 +46,8 @@ class Service:
 
     def __post_init__(self) -> None:
         _check_positive("service time", self.times_s)
-        _check_distribution("shares of the service times", self.shares, len(self.times_s))
+        shares = _distribution("shares of the service times", self.shares, len(self.times_s))
+        object.__setattr__(self, "shares", shares)
 
     @property
     def mean_s(self) -> float:
@@ -63,7 +64,8 @@ class DegenerateArrivals:
 
     def __post_init__(self) -> None:
         _check_positive("gap", self.gaps_s)
-        _check_distribution("probabilities of the gaps", self.probabilities, len(self.gaps_s))
+        probabilities = _distribution("probabilities of the gaps", self.probabilities, len(self.gaps_s))
+        object.__setattr__(self, "probabilities", probabilities)
 
     @property
     def rate_per_s(self) -> float:
@@ -243,10 +245,13 @@ def _check_positive(name: str, values: tuple[float, ...]) -> None:
         raise BadInput(f"every {name} must be at most 1e8 s, got {max(values)}")
 
 
-def _check_distribution(name: str, values: tuple[float, ...], length: int) -> None:
+def _distribution(name: str, values: tuple[float, ...], length: int) -> tuple[float, ...]:
+    """The values, which must sum to 1 within a millionth, scaled to sum to 1 as exactly as floats can."""
     if len(values) != length:
         raise BadInput(f"the {name} must be as many as the values they belong to: expected {length}, got {len(values)}")
     for value in values:
         check_fraction(f"each of the {name}", value)
-    if not math.isclose(math.fsum(values), 1.0, abs_tol=1e-6):
-        raise BadInput(f"the {name} must sum to 1, got {math.fsum(values):.6g}")
+    total = math.fsum(values)
+    if not math.isclose(total, 1.0, abs_tol=1e-6):
+        raise BadInput(f"the {name} must sum to 1, got {total:.6g}")
+    return tuple(value / total for value in values)

@@ -60,13 +60,13 @@ def draw_markov(rate_per_s: float, service: Service, count: int, rng: np.random.
 
 def draw_degenerate(arrivals: DegenerateArrivals, service: Service, count: int, rng: np.random.Generator) -> Trace:
     """`count` arrivals with independent gaps from a finite set, before any outage."""
-    gaps = rng.choice(ticks(arrivals.gaps_s), size=count, p=_normalised(arrivals.probabilities))
+    gaps = rng.choice(ticks(arrivals.gaps_s), size=count, p=arrivals.probabilities)
     return Trace(np.cumsum(gaps), draw_services(service, count, rng))
 
 
 def draw_services(service: Service, count: int, rng: np.random.Generator) -> Ticks:
     """Service times in ticks, shape (count,)."""
-    return np.asarray(rng.choice(ticks(service.times_s), size=count, p=_normalised(service.shares)), dtype=np.int64)
+    return np.asarray(rng.choice(ticks(service.times_s), size=count, p=service.shares), dtype=np.int64)
 
 
 def thin(trace: Trace, outage: float, rng: np.random.Generator) -> Trace:
@@ -152,11 +152,6 @@ def _checked(time_s: float, service_s: float | None) -> tuple[float, float | Non
     if not math.isfinite(time_s) or (service_s is not None and not 0.0 < service_s < 1e8):
         raise ValueError
     return time_s, service_s
-
-
-def _normalised(probabilities: tuple[float, ...]) -> Floats:
-    array = np.asarray(probabilities)
-    return np.asarray(array / array.sum(), dtype=np.float64)
 
 
 def _estimate(blocked: NDArray[np.bool_]) -> Estimate:

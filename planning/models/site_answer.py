@@ -28,8 +28,9 @@ APART_M: Final = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Mechanism:
-    """One way to lose frames. relief: how far the worst group's outage falls without it. headroom: how far traffic may
-    grow until this one alone breaks the target; 0 when it does so at any traffic, infinite when at none.
+    """One way to lose frames. relief: how far the worst group's outage falls without it (for the pool: if it reserved
+    nothing and lost nothing). headroom: how far traffic may grow until this one alone breaks the target; 0 when it does
+    so at any traffic, infinite when at none.
     """
 
     name: str
@@ -86,12 +87,13 @@ class SiteAnswer:
     def mechanisms(self) -> tuple[Mechanism, ...]:
         """All mechanisms, the most limiting first."""
         found = [
-            Mechanism(name, self.worst_outage - float(self._outage(1.0, ALL - {name}).max()), self._alone(name))
+            Mechanism(name, self._relief(self._outage(1.0, ALL - {name})), self._search(self._alone(name)))
             for name in MECHANISMS
         ]
         found.append(Mechanism("duty_cycle", 0.0, self._duty_headroom()))
         if any(group.access == "pool" for group in self.model.groups):
-            found.append(Mechanism("pool", 0.0, self._search(self._pool_fits)))
+            unreserved = self._random_outage(1.0, ALL, len(self.model.channels))
+            found.append(Mechanism("pool", self._relief(unreserved), self._search(self._pool_fits)))
         return tuple(sorted(found, key=lambda mechanism: (mechanism.headroom, -mechanism.relief)))
 
     @property
@@ -107,22 +109,31 @@ class SiteAnswer:
         return min(self._duty_headroom(), self._search(self._all_fits))
 
     def _outage(self, load: float, mechanisms: frozenset[str], pool: SitePool | None = None) -> Floats:
-        """Outage of each group with traffic times `load`, random access on what `pool` (today's) leaves."""
+        """Outage of each group with traffic times `load`; random access has what `pool` (today's) leaves, if any."""
         reserved = pool or self.pool
         channels = len(self.model.channels) - reserved.reserved
+        lost = self._random_outage(load, mechanisms, channels)
         if channels < 1:
-            lost = np.ones(len(self.model.groups))
-        else:
-            lost = 1.0 - self.reception.group_success(load, mechanisms, channels)
-        scheduled = reserved.outage if mechanisms == ALL else np.zeros_like(lost)
-        return np.where(np.isnan(reserved.outage), lost, scheduled)
+            lost = np.ones_like(lost)
+        return np.where(np.isnan(reserved.outage), lost, reserved.outage)
+
+    def _random_outage(self, load: float, mechanisms: frozenset[str], channels: int) -> Floats:
+        """Outage of each group on `channels` (at least one), 0 for the groups of the pool."""
+        lost = 1.0 - self.reception.group_success(load, mechanisms, max(1, channels))
+        return np.where([group.access == "random" for group in self.model.groups], lost, 0.0)
+
+    def _relief(self, without: Floats) -> float:
+        """How far the worst group's outage falls to that of `without`."""
+        return self.worst_outage - float(without.max())
 
     def _mean(self, per_group: Floats) -> float:
         rates = np.array([group.devices / group.period_s for group in self.model.groups])
         return float(rates @ per_group / rates.sum())
 
-    def _alone(self, name: str) -> float:
-        return self._search(lambda load: float(self._outage(load, frozenset({name})).max()) <= self.target)
+    def _alone(self, name: str) -> Callable[[float], bool]:
+        """Whether random access meets the target at a load when only this mechanism costs frames."""
+        left = len(self.model.channels) - self.pool.reserved
+        return lambda load: float(self._random_outage(load, frozenset({name}), left).max()) <= self.target
 
     def _all_fits(self, load: float) -> bool:
         pool = site_pool(self.reception, self.target, load)

@@ -224,6 +224,12 @@ def test_a_large_chain_is_iterated_to_what_a_small_one_is_solved_to(monkeypatch:
         assert iterated.busy == pytest.approx(direct.busy, abs=1e-9)
 
 
+def test_probabilities_given_to_a_few_digits_are_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(residual_chain, "DIRECT_LIMIT", 0)
+    rounded = DegenerateArrivals((0.3, 0.6, 1.5), (0.3333333,) * 3)
+    assert exact_blocking(2, rounded, SINGLE).blocking == pytest.approx(exact_blocking(2, TABLE_D1, SINGLE).blocking)
+
+
 def test_servers_that_are_never_needed_change_nothing() -> None:
     """At most four arrivals fit in 1 s: the fifth server and the thousandth are always free."""
     few, many = exact_blocking(5, TABLE_D1, SINGLE), exact_blocking(1000, TABLE_D1, SINGLE)

@@ -112,6 +112,19 @@ def test_a_pool_reserves_whole_subchannels(plan_json: Json, site_file: Callable[
     assert answer["groups"]["m"]["outage"] > crowded["groups"]["m"]["outage"]
 
 
+def test_a_pool_that_takes_all_is_the_limit_of_those_it_leaves_nothing(
+    plan_json: Json, site_file: Callable[[str], str]
+) -> None:
+    tables = group("m", radius_m=100.0) + group(
+        "p", devices=18_000, period_s=3600, access="pool", spreading_factors=[12], radius_m=100.0
+    )
+    answer = plan_json("site", site_file(tables))
+    assert answer["groups"]["m"]["outage"] == 1.0
+    assert answer["limiting"] == "pool"
+    assert answer["mechanisms"]["pool"]["relief"] > 0.9
+    assert answer["mechanisms"]["collisions"]["headroom"] > 1.0
+
+
 def reports(occupancy: float) -> str:
     """JSON lines as `airshed sense --json` prints them, for the three default channels."""
     lines = [
