@@ -185,8 +185,11 @@ class CounterCheck:
         self._last = int(counter[-1])
 
 
-def try_test_mode(settings: DongleSettings, seconds: float) -> CounterCheck:
-    """Run a dongle's test mode for `seconds` of its rate; the first transfer, which may be old, is not looked at."""
+def try_test_mode(settings: DongleSettings, seconds: float, timeout_s: float) -> CounterCheck:
+    """Run a dongle's test mode for `seconds` of its rate, and for `timeout_s` at the most.
+
+    The first transfer, which may be old, is not looked at.
+    """
     check_tuning(settings.center_hz, settings.rate_hz)
     check, transfers = CounterCheck(), 0
     wanted = 2 * seconds * settings.rate_hz
@@ -201,10 +204,16 @@ def try_test_mode(settings: DongleSettings, seconds: float) -> CounterCheck:
 
     try:
         dongle = _rtlsdr().RtlSdr(_index_of(settings.device), test_mode_enabled=True)
+        cancel = _rtlsdr().librtlsdr.rtlsdr_cancel_async
+        silence = threading.Timer(timeout_s, cancel, [dongle.dev_p])
+        silence.daemon = True
+        silence.start()
         try:
             dongle.sample_rate = settings.rate_hz
             dongle.read_bytes_async(take, TRANSFER_BYTES)
         finally:
+            silence.cancel()
+            silence.join()  # it must not cancel what has been closed
             dongle.close()
     except OSError as error:
         raise Failed(f"dongle {settings.device}: {_reason(error)}") from None

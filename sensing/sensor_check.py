@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,6 +15,8 @@ from sensing.rtl2832 import DEFAULT_GAIN_DB, R820T_GAINS_DB
 GAINS_DB: Final = R820T_GAINS_DB[:: len(R820T_GAINS_DB) // 4]
 STEP_S: Final = 0.1
 SETTLE_S: Final = 0.1
+# How much longer than asked for a receiver may take.
+GRACE_S: Final = 3.0
 # Share of the time that a dongle spends in its test mode.
 TEST_SHARE: Final = 0.2
 
@@ -36,10 +39,10 @@ def check_sensor(options: CheckOptions) -> Observation:
     """Measure a receiver for about `seconds`; BadInput or Failed when it cannot be opened or dies."""
     wanted = Wanted(options.place, options.center_hz, options.rate_hz, options.gain_db)
     live = options.place.startswith(LIVE_KINDS)
-    gains = tuple(_at_gain(wanted, gain_db) for gain_db in GAINS_DB) if live else ()
-    tested = _test_mode(wanted, TEST_SHARE * options.seconds)
-    with open_source(wanted) as source:
-        seen = gather(source, options.seconds * (1.0 - TEST_SHARE if tested else 1.0))
+    seen = _listen(wanted, options.seconds * (1.0 - TEST_SHARE if live else 1.0))
+    delivers = seen.received > 0  # else there is nothing to learn from the rest
+    gains = tuple(_at_gain(wanted, gain_db) for gain_db in GAINS_DB) if live and delivers else ()
+    tested = _test_mode(wanted, TEST_SHARE * options.seconds) if delivers else None
     return replace(
         seen,
         seconds=options.seconds,
@@ -53,12 +56,22 @@ def check_sensor(options: CheckOptions) -> Observation:
     )
 
 
+def _listen(wanted: Wanted, seconds: float) -> Observation:
+    """Gather from a source; one that falls silent is closed rather than waited for."""
+    with open_source(wanted) as source:
+        closer = threading.Timer(seconds + GRACE_S, source.close)
+        closer.daemon = True
+        closer.start()
+        try:
+            return gather(source, seconds)
+        finally:
+            closer.cancel()
+
+
 def _at_gain(wanted: Wanted, gain_db: float) -> GainStep:
-    with open_source(replace(wanted, gain_db=gain_db)) as source:
-        seen = gather(source, SETTLE_S + STEP_S)
-        settled = seen.kept[round(SETTLE_S * source.tuning.rate_hz) :]
-        real_db = gain_db if source.tuning.gain_db is None else source.tuning.gain_db
-        return GainStep(real_db, mean_power_dbfs(settled))
+    seen = _listen(replace(wanted, gain_db=gain_db), SETTLE_S + STEP_S)
+    settled = seen.kept[round(SETTLE_S * seen.tuning.rate_hz) :]
+    return GainStep(gain_db if seen.tuning.gain_db is None else seen.tuning.gain_db, mean_power_dbfs(settled))
 
 
 def _test_mode(wanted: Wanted, seconds: float) -> tuple[int, int] | None:
@@ -69,5 +82,5 @@ def _test_mode(wanted: Wanted, seconds: float) -> tuple[int, int] | None:
     from sensing.rtlsdr_source import DongleSettings, try_test_mode
 
     settings = DongleSettings(device_named(wanted.place), rate_hz=wanted.rate_hz or 2.4e6, gain_db=DEFAULT_GAIN_DB)
-    check = try_test_mode(settings, seconds)
+    check = try_test_mode(settings, seconds, seconds + GRACE_S)
     return check.seen_bytes, check.lost_bytes

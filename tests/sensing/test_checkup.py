@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from airshed import airshed
+from sensing import sensor_check
 from sensing.checkup import GainStep, Observation, carrier_ppm, gather, image_db, judge, noise_dbfs_per_hz, worst
 from sensing.rtlsdr_source import CounterCheck
 from sensing.source import Tuning, u8_of
@@ -148,3 +149,11 @@ def test_a_calibration_gives_the_noise_figure(checked, tmp_path) -> None:
     _, record = checked("--calibration", str(calibration), "--terminated")
     (figure,) = [finding for finding in record["findings"] if finding["name"] == "noise_figure"]
     assert figure["value"] == pytest.approx(173.975 - 36.0 - 50.97 - 60.0, abs=0.3)
+
+
+def test_a_dongle_that_delivers_nothing_is_not_waited_for(checked, monkeypatch) -> None:
+    monkeypatch.setattr(sensor_check, "GRACE_S", 0.3)
+    status, record = checked(stall_after=0)
+    (rate,) = [finding for finding in record["findings"] if finding["name"] == "rate"]
+    assert (status, rate["verdict"], record["received"]) == (1, "fail", 0)
+    assert "another port" in rate["mend"]
