@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from planning.models.collisions_model import Network
 
 REPLICATIONS: Final = 20
+DRAWN_GATEWAYS: Final = 16  # collisions_model.MOST_GATEWAYS, without its imports
 
 
 @click.command(name="collisions", context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,6 +61,8 @@ def collisions(
     if plot is not None:
         check_suffix(plot)
     network, devices = _network(options), _devices(options["devices"])
+    if plot is not None and network.links.shape[1] > DRAWN_GATEWAYS:
+        raise BadInput(f"a plot shows the model, which takes {DRAWN_GATEWAYS} gateways at most: leave --plot out")
     report = _report(network, devices, options["rate"], method, seed)
     if options["distribution"]:
         report["largest_interferers"] = _distribution(network, report, options["distribution"], seed)

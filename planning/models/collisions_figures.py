@@ -149,5 +149,6 @@ def figure_answer(network: Network, rates_per_s: Floats) -> Figure:
     by_gateways = outage_by_gateways(network, gateways(network, rates_per_s), rates_per_s) @ rates_per_s
     by_gateways /= rates_per_s.sum()
     right.semilogy(np.arange(1, by_gateways.size + 1), by_gateways, "o-")
+    right.set_xticks(np.arange(1, by_gateways.size + 1))
     right.set(xlabel="gateways, in the order of the file", ylabel="mean outage of the devices")
     return figure

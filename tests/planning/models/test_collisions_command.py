@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from planning.models.collisions_command import DRAWN_GATEWAYS
+from planning.models.collisions_model import MOST_GATEWAYS
+
 PlanJson = Callable[..., dict[str, Any]]
 
 
@@ -86,6 +89,19 @@ def test_missing_links(plan_refuses: Callable[..., str], tmp_path: Path) -> None
     assert "No such file" in plan_refuses("collisions", "--links", str(tmp_path / "none.csv"))
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     assert "cannot read" in plan_refuses("collisions", "--links", str(tmp_path / "binary.csv"))
+
+
+def test_more_gateways_than_the_model_takes(
+    plan_json: PlanJson, plan_refuses: Callable[..., str], tmp_path: Path
+) -> None:
+    assert DRAWN_GATEWAYS == MOST_GATEWAYS
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(["0.3"] * 17) + "\n")
+    assert "--method simulation" in plan_refuses("collisions", "--links", str(path))
+    assert "--plot" in plan_refuses("collisions", "--links", str(path), "--plot", "x.png", "--method", "simulation")
+    answer = plan_json("collisions", "--links", str(path), "--devices", "50", "--method", "simulation")
+    assert len(answer["gateway_outage"]) == 17
+    assert "model" not in answer
 
 
 def test_plot(plan_json: PlanJson, links: str, tmp_path: Path) -> None:
