@@ -63,7 +63,7 @@ def report_html(answer: SiteAnswer, found: Sequence[Change], source: str) -> str
         f"<h1>Plan of {name}</h1>",
         f"<p>Outage <b>{_percent(answer.outage)}</b> of all reports, <b class={verdict}>"
         f"{_percent(answer.worst_outage)}</b> in the worst group (target {_percent(answer.target)}). "
-        f"Traffic may grow to <b>{_times(answer.headroom)}</b> today's. "
+        f"Headroom <b>{_times(answer.headroom)}</b>: the multiple of today's traffic at which a limit is reached. "
         f"The limit is <b>{escape(answer.limiting.replace('_', ' '))}</b>. Occupancy: {escape(source)}.</p>",
         "<h2>Groups</h2>",
         _groups(answer),
@@ -160,13 +160,11 @@ def _figure(draw: Callable[[Axes], None]) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return "below 0.001 %" if 0.0 < share < 1e-5 else f"{100 * share:.3g} %"
 
 
 def _times(factor: float) -> str:
-    if math.isinf(factor):
-        return "any multiple of"
-    return f"{factor:.3g} times"
+    return "any" if math.isinf(factor) else f"{factor:.3g}"
 
 
 def _seconds(seconds: float) -> str:
