@@ -15,7 +15,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from sensing.calibration import measure_carrier
 from sensing.source import U8_CENTER, IqSource, Tuning, complex64_of
+from spectrum.errors import AirshedError
 from spectrum.eu868 import LORA_BANDWIDTH_HZ
 from spectrum.units import db_from_linear
 
@@ -39,9 +41,6 @@ KEPT_S: Final = 1.0
 POINTS: Final = 1 << 14
 # The middle part of the captured band, where the dongle's filters are flat.
 FLAT_SHARE: Final = 0.6
-# A carrier must stand this far above the median bin, and is looked for within this error of the crystal.
-CARRIER_DB: Final = 15.0
-CARRIER_PPM: Final = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,24 +163,13 @@ def noise_dbfs_per_hz(samples: NDArray[np.complex64], rate_hz: float) -> float:
     return db_from_linear(float(np.median(density[flat])))
 
 
-def carrier_ppm(samples: NDArray[np.complex64], tuning: Tuning, carrier_hz: float) -> float | None:
-    """How far the dongle's oscillator runs high, in ppm, from a carrier known to be at `carrier_hz`; None if not heard.
+def carrier_ppm(samples: NDArray[np.complex64], tuning: Tuning, carrier_hz: float) -> float:
+    """How far the dongle's oscillator runs high, in ppm, from a carrier known to be at `carrier_hz`.
 
     Crystal and sample clock are one: what appears at c + o of the tuned c is really at (c + o)(1 + ppm 1e-6).
+    BadInput or Failed as measure_carrier raises them.
     """
-    size = 1 << int(math.log2(max(samples.size, 16)))
-    power = np.abs(np.fft.fftshift(scipy.fft.fft(samples[:size] * np.hanning(size).astype(np.float32)))) ** 2
-    frequency_hz = tuning.center_hz + np.fft.fftshift(np.fft.fftfreq(size, 1 / tuning.rate_hz))
-    near = np.flatnonzero(np.abs(frequency_hz - carrier_hz) <= CARRIER_PPM * 1e-6 * carrier_hz)
-    near = near[(near > 0) & (near < size - 1)]
-    if near.size == 0:
-        return None
-    peak = int(near[np.argmax(power[near])])
-    if power[peak] < 10 ** (CARRIER_DB / 10) * float(np.median(power)):
-        return None
-    below, at, above = np.log(power[peak - 1 : peak + 2])
-    apparent_hz = frequency_hz[peak] + 0.5 * (below - above) / (below - 2 * at + above) * tuning.rate_hz / size
-    return float((carrier_hz / apparent_hz - 1.0) * 1e6)
+    return (carrier_hz / measure_carrier(samples, tuning, carrier_hz).frequency_hz - 1.0) * 1e6
 
 
 def image_db(samples: NDArray[np.complex64]) -> float:
@@ -292,13 +280,11 @@ def _image(seen: Observation) -> list[Finding]:
 def _ppm(seen: Observation) -> list[Finding]:
     if seen.carrier_hz is None:
         return [Finding("ppm", "skip", None, "ppm", "no known carrier: give --carrier HZ, see hardware/README.md")]
-    if abs(seen.carrier_hz - seen.tuning.center_hz) > 0.45 * seen.tuning.rate_hz:
-        return [Finding("ppm", "fail", None, "ppm", f"{seen.carrier_hz / 1e6:g} MHz lies outside the captured band",
-                        "give a --center within 1 MHz of the carrier")]  # fmt: skip
-    ppm = carrier_ppm(seen.kept, seen.tuning, seen.carrier_hz)
-    if ppm is None:
-        return [Finding("ppm", "fail", None, "ppm", f"no carrier heard within 150 ppm of {seen.carrier_hz / 1e6:g} MHz",
-                        "bring the source nearer, or raise the gain")]  # fmt: skip
+    try:
+        ppm = carrier_ppm(seen.kept, seen.tuning, seen.carrier_hz)
+    except AirshedError as error:
+        mend = "tune within 1 MHz of the carrier, bring its source nearer, or raise the gain"
+        return [Finding("ppm", "fail", None, "ppm", str(error), mend)]
     says = f"the oscillator is {ppm:+.2f} ppm off"
     if abs(ppm) <= PPM_MOST:
         return [Finding("ppm", "ok", ppm, "ppm", says)]
