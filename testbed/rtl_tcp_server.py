@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensing.opening import Wanted, open_source
-from sensing.rtl2832 import R820T_GAINS_DB, real_rate_hz
+from sensing.rtl2832 import R820T_GAINS_DB, RATES_HZ, real_rate_hz
 from sensing.rtl_tcp import START_CENTER_HZ, START_RATE_HZ, Code, CommandReader, Greeting, Tuner, pack_greeting
 from sensing.source import IqSource, Tuning, u8_of
 from spectrum.errors import BadInput, Failed
@@ -219,9 +219,10 @@ class _Session:
         self._gone.set()
 
     def _obey(self, code: int, value: int) -> None:
+        """Take a command as the real server does: what it cannot do, it does not, and nobody is told."""
         if code == Code.CENTER:
             self._wanted = replace(self._wanted, center_hz=float(value))
-        elif code == Code.RATE and value > 0:
+        elif code == Code.RATE and any(low <= value <= high for low, high in RATES_HZ):
             self._wanted = replace(self._wanted, rate_hz=real_rate_hz(value))
         elif code == Code.GAIN:
             self._wanted = replace(self._wanted, gain_db=value / 10.0, agc=False)

@@ -172,6 +172,19 @@ def test_a_client_that_does_not_read_loses_samples_and_the_server_counts_them(mo
     assert played[0].dropped_bytes > 0
 
 
+def test_nonsense_from_a_client_changes_nothing() -> None:
+    with serving(loop=False) as (server, played), socket.create_connection(server.address) as client:
+        for code, value in ((2, 0), (2, 1), (2, 2**32 - 1), (0x77, 5), (0, 0)):
+            client.sendall(struct.pack(">BI", code, value))
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        received = 0
+        while data := client.recv(1 << 16):
+            received += len(data)
+    assert received >= 12
+    assert played[0].tuning.rate_hz == 2.048e6
+
+
 def test_commands_are_read_however_they_are_cut() -> None:
     stream = struct.pack(">BI", 1, 868_300_000) + struct.pack(">BI", 4, 254) + struct.pack(">BI", 0x77, 1)
     for size in (1, 2, 5, 7, 15):
