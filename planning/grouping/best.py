@@ -12,14 +12,17 @@ from planning.grouping.assignment import Assignment
 from planning.grouping.bounds import cheap_bound
 from planning.grouping.dive import dive, place_devices
 from planning.grouping.initial import hia
-from planning.grouping.kinds import Kinds, kinds_of
-from planning.grouping.master import Master, whole_lines
+from planning.grouping.kinds import LONGEST_MASK, Kinds, kinds_of
+from planning.grouping.master import Line, Master, whole_lines
 from planning.grouping.pricing import pricing_of
 from planning.grouping.repair import repair, search_of
 from planning.grouping.traffic import IntArray, Traffic
 
 # Local search looks at this many devices at a time, on the lines with most room.
 MOST_REPAIRED: Final = 700
+# Patterns of a local search, and patterns x lines; with more, devices keep fewer, evenly spaced shifts.
+MOST_PATTERNS: Final = 20_000
+MOST_CELLS: Final = 6_000_000
 # Moves between two looks at the clock, and after which the search for the last line (for more) is given up.
 CHUNK: Final = 500
 PATIENCE_LARGE, PATIENCE_LAST, PATIENCE_MORE = 1_500, 15_000, 400_000
@@ -56,12 +59,21 @@ class Answer:
 
 def lower_bound(traffic: Traffic, max_shift: int, clock: Clock) -> int:
     """Proved lower bound on the lines of `traffic`, the configuration LP where it can be solved in time."""
-    kinds = kinds_of(traffic, max_shift)
-    pricing = pricing_of(kinds, clock.left)
-    cheap = cheap_bound(kinds, max_shift)
-    if pricing is None:
+    cheap = cheap_bound(kinds_of(traffic, 0), max_shift)
+    kinds = priceable_kinds(traffic, max_shift)
+    pricing = None if kinds is None else pricing_of(kinds, clock.left)
+    if kinds is None or pricing is None:
         return cheap
-    return max(cheap, whole_lines(Master(kinds, pricing).solve(clock.over).bound))
+    master = Master(kinds, pricing)
+    if len(traffic) <= LARGE:
+        first = hia(traffic, max_shift)
+        master.add(lines_of(kinds, np.array(first.line), np.array(first.shift)))
+    return max(cheap, whole_lines(master.solve(clock.over).bound))
+
+
+def priceable_kinds(traffic: Traffic, max_shift: int) -> Kinds | None:
+    """Kinds with all their patterns; None where the timeline is too long for a configuration LP."""
+    return kinds_of(traffic, max_shift) if traffic.timeline_slots() <= LONGEST_MASK else None
 
 
 def best(
@@ -78,13 +90,15 @@ def best(
     progress: called with (lines, lower bound) whenever a better answer is found.
     """
     first = hia(traffic, max_shift)
-    kinds = kinds_of(traffic, max_shift)
-    bound = cheap_bound(kinds, max_shift)
+    bound = cheap_bound(kinds_of(traffic, 0), max_shift)
     line, shift = np.array(first.line) - 1, np.array(first.shift)
     progress(first.lines, bound)
-    pricing = None if bound == first.lines or clock.over() else pricing_of(kinds, clock.left)
-    if pricing is not None:
+    kinds = None if bound == first.lines or clock.over() else priceable_kinds(traffic, max_shift)
+    pricing = None if kinds is None else pricing_of(kinds, clock.left)
+    if kinds is not None and pricing is not None:
         master = Master(kinds, pricing)
+        if len(traffic) <= LARGE:
+            master.add(lines_of(kinds, line, shift))
         relaxed = master.solve(clock.over)
         bound = max(bound, whole_lines(relaxed.bound))
         if bound < first.lines and not clock.over():
@@ -99,8 +113,8 @@ def best(
 
 def _proved(traffic: Traffic, max_shift: int, answer: Answer, clock: Clock) -> Answer:
     """On small networks the exact model closes what gap is left, if it can within PROOF_S."""
-    kinds = kinds_of(traffic, max_shift)
-    if answer.assignment.lines == answer.lower_bound or clock.over() or kinds.words.shape[1] == 0:
+    kinds = priceable_kinds(traffic, max_shift)
+    if answer.assignment.lines == answer.lower_bound or clock.over() or kinds is None:
         return answer
     from planning.grouping.exact import exact, is_small_enough
 
@@ -169,7 +183,8 @@ def _one_line_less(
     rng: np.random.Generator,
 ) -> tuple[IntArray, IntArray] | None:
     """Line (from 0, gaps allowed) and shift with one line less, or None when the search found none in time."""
-    kinds = kinds_of(traffic, max_shift)
+    room = min(MOST_PATTERNS, MOST_CELLS // max(1, int(np.unique(line).size)))
+    kinds = kinds_of(traffic, max_shift, most_options=max(1, room // len(traffic)), keep=shift)
     weight = traffic.duration / traffic.interval
     compact = np.unique(line, return_inverse=True)[1]
     emptied = int(np.argmin(np.bincount(compact, weights=weight)))
@@ -182,6 +197,14 @@ def _one_line_less(
         if clock.over():
             break
     return None
+
+
+def lines_of(kinds: Kinds, line: IntArray, shift: IntArray) -> list[Line]:
+    """The lines of an assignment as the configuration LP knows them."""
+    order = np.argsort(line, kind="stable")
+    option = options_of(kinds, shift)[order]
+    cuts = np.flatnonzero(np.diff(line[order])) + 1
+    return list({tuple(sorted(part.tolist())): None for part in np.split(option, cuts)})
 
 
 def options_of(kinds: Kinds, shift: IntArray) -> IntArray:

@@ -26,7 +26,7 @@ from planning.grouping.traffic import IntArray
 
 # Slots of the longest interval, and of the next longest, up to which the programme is worth its work and memory.
 LONGEST_CHAIN: Final = 2048
-LONGEST_INNER: Final = 512
+LONGEST_INNER: Final = 1024
 
 
 class Chain(NamedTuple):
@@ -94,10 +94,10 @@ def _fill_tables(chain: Chain, value: NDArray[np.float64], best: Any, split: Any
                     begin = deeper + (a + row * size) * (deeper_size + 1)
                     for n in range(size + 1):
                         unfilled[a, n] += best[begin + n]
-        ending = np.empty(size + 1)
+        ending, useful = np.empty(size + 1), np.empty(size + 1, dtype=np.int64)
         for a in range(size):
             begin = base + a * (size + 1)
-            best[begin], split[begin], last[begin] = 0.0, 0, -1
+            best[begin], split[begin], last[begin], ends = 0.0, 0, -1, 0
             for n in range(1, size + 1):
                 top, chosen = -1.0, -1
                 place = offset[level] + (a + n) % size
@@ -113,12 +113,15 @@ def _fill_tables(chain: Chain, value: NDArray[np.float64], best: Any, split: Any
                     if top > best[begin + n]:
                         best[begin + n], split[begin + n] = top, n
                     continue
+                # An end at n is of use only if it is worth more than any filling of one slot less.
+                if top > best[begin + n - 1]:
+                    useful[ends] = n
+                    ends += 1
                 top, chosen = unfilled[a, n], 0
-                for x in range(1, n + 1):
-                    if ending[x] > 0.0:
-                        reached = ending[x] + unfilled[(a + x) % size, n - x]
-                        if reached > top:
-                            top, chosen = reached, x
+                for x in useful[:ends]:
+                    reached = ending[x] + unfilled[(a + x) % size, n - x]
+                    if reached > top:
+                        top, chosen = reached, x
                 best[begin + n], split[begin + n] = top, chosen
 
 

@@ -7,7 +7,7 @@ lowest device index, then lowest line number, then smallest shift, negative firs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from planning.grouping.kinds import Kinds, kinds_of
 from planning.grouping.lines import Lines, empty_lines, fits, join, leave
 from planning.grouping.numbering import number_lines
 from planning.grouping.traffic import IntArray, Traffic
+
+# For next_addition: hold newcomers against all devices of a line.
+EVERYONE: Final = 2**62
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def _merge(supply: Supply, patterns: Patterns, kind: IntArray, lines: Lines, cou
                 continue
             if stale[line]:
                 alive[:] = np.arange(alive.size)
-                pattern, _, reached = next_addition(patterns, lines, line, lowest, alive, alive.size)
+                pattern, _, reached = next_addition(patterns, lines, line, lowest, alive, alive.size, EVERYONE)
                 wish[line, 0] = -1
                 if pattern >= 0:
                     wish[line, 0], wish[line, 1], wish[line, 2] = lowest[pattern, 0], lowest[pattern, 1], pattern

@@ -28,8 +28,10 @@ from planning.grouping.traffic import IntArray, Traffic
 
 # Above this many kinds the table of root pairs would not fit; devices are then grouped in blocks.
 MOST_KINDS: Final = 5000
-# Pairs of options of all pairs of kinds that are compared; with more, every kind keeps fewer, evenly spaced shifts.
-MOST_PAIRS: Final = 2_000_000_000
+# Pairs of options of all pairs of kinds, and options of all kinds, that are compared; with more, every kind keeps
+# fewer, evenly spaced shifts.
+MOST_PAIRS: Final = 400_000_000
+MOST_OPTIONS: Final = 40_000
 
 
 class Supply(NamedTuple):
@@ -58,15 +60,18 @@ def hia(traffic: Traffic, max_shift: int, *, clip: bool = False, whole_timeline:
     opened = 0
     for block in _blocks(traffic, max_shift, clip):
         part = traffic if block.size == len(traffic) else traffic.select(block)
-        kinds = kinds_of(part, max_shift, clip=clip)
-        most = int(math.sqrt(2 * MOST_PAIRS)) // max(1, kinds.interval.size)
-        if int(np.diff(kinds.first_option).max()) > max(1, most):
-            kinds = kinds_of(part, max_shift, clip=clip, most_options=max(1, most))
+        kinds = kinds_of(part, max_shift, clip=clip, most_options=_affordable(part))
         base = min(kinds.timeline_slots, 2**62) if whole_timeline else 1
         line[block], shift[block] = group_kinds(kinds, base)
         line[block] += opened + 1
         opened = int(line[block].max())
     return Assignment(tuple(line.tolist()), tuple(shift.tolist()))
+
+
+def _affordable(traffic: Traffic) -> int:
+    """Options of a kind that keep the work within MOST_PAIRS and MOST_OPTIONS, at least 1."""
+    kinds = kinds_of(traffic, 0).interval.size
+    return max(1, min(math.isqrt(2 * MOST_PAIRS) // kinds, MOST_OPTIONS // kinds))
 
 
 def _blocks(traffic: Traffic, max_shift: int, clip: bool) -> list[IntArray]:
@@ -229,8 +234,13 @@ def lowest_offers(supply: Supply, patterns: int) -> tuple[tuple[IntArray, IntArr
 
 
 @compiled
-def next_addition(patterns: Patterns, lines: Lines, line: int, lowest: IntArray, alive: IntArray, left: int) -> Any:
-    """(best pattern or -1, patterns still alive, its score); alive[:left] might still fit, compacted in place."""
+def next_addition(
+    patterns: Patterns, lines: Lines, line: int, lowest: IntArray, alive: IntArray, left: int, newest: int
+) -> Any:
+    """(best pattern or -1, patterns still alive, its score); alive[:left] might still fit, compacted in place.
+
+    newest: see `fits`.
+    """
     kept, best, best_score = 0, -1, (0.0, 0.0, 0.0)
     # Taken out of their tuples here: handing whole tuples on costs more than the work on one pattern.
     words, union, masked = patterns.words, lines.union[line], lines.union.shape[1] > 0
@@ -243,7 +253,7 @@ def next_addition(patterns: Patterns, lines: Lines, line: int, lowest: IntArray,
         if masked:
             if not free_of(words, pattern, union):
                 continue
-        elif not fits(patterns, lines, line, pattern):
+        elif not fits(patterns, lines, line, pattern, newest):
             continue
         alive[kept] = pattern
         kept += 1
@@ -281,13 +291,15 @@ def _group(supply: Supply, patterns: Patterns, kind: IntArray, lines: Lines, pai
                 join(patterns, lines, line, device, supply.option_pattern[chosen])
             left = alive.size
             alive[:] = np.arange(left)
+            newest = 2
             while True:
-                best, left, _ = next_addition(patterns, lines, line, lowest, alive, left)
+                best, left, _ = next_addition(patterns, lines, line, lowest, alive, left, newest)
                 if best < 0:
                     break
                 device = lowest[best, 0]
                 option[device] = lowest[best, 1]
                 take(supply, offers, taken, lowest, kind[device])
                 join(patterns, lines, line, device, best)
+                newest = 1
             line += 1
     return option

@@ -65,17 +65,22 @@ def shifts_in_order(max_shift: int, interval: int) -> list[int]:
     return nearest[:interval]
 
 
-def kinds_of(traffic: Traffic, max_shift: int, *, clip: bool = False, most_options: int = 2**62) -> Kinds:
+def kinds_of(
+    traffic: Traffic, max_shift: int, *, clip: bool = False, most_options: int = 2**62, keep: IntArray | None = None
+) -> Kinds:
     """Sort the devices into kinds and lay out their patterns.
 
     clip: a shift must leave the transmission within its interval instead of wrapping round it. most_options: of more
-    shifts than this a kind keeps so many, 0 and others evenly spaced.
+    shifts than this a kind keeps so many, 0 and others evenly spaced. keep: int64 (M,), a shift of every device that
+    must remain among those of its kind.
     """
     kind, interval, duration, start = _kinds(traffic)
     device = np.argsort(kind, kind="stable")
     first_device = np.concatenate(([0], np.cumsum(np.bincount(kind, minlength=interval.size))))
     rows = zip(interval.tolist(), duration.tolist(), start.tolist(), strict=True)
     options = [_thinned(_options(*row, max_shift, clip), most_options) for row in rows]
+    if keep is not None:
+        options = [sorted({*few, *keep[kind == k].tolist()}, key=_nearest) for k, few in enumerate(options)]
     sizes = np.array([len(option) for option in options])
     option_kind = np.repeat(np.arange(interval.size), sizes)
     option_shift = np.array([shift for option in options for shift in option], dtype=np.int64)
@@ -114,6 +119,11 @@ def _options(interval: int, duration: int, start: int, max_shift: int, clip: boo
     if not clip:
         return shifts
     return [shift for shift in shifts if shift == 0 or 0 <= start + shift <= interval - duration]
+
+
+def _nearest(shift: int) -> tuple[int, int]:
+    """Order of shifts: smallest first, negative before positive."""
+    return abs(shift), shift
 
 
 def _thinned(shifts: list[int], most: int) -> list[int]:

@@ -61,12 +61,16 @@ def free_of(words: NDArray[np.uint64], pattern: int, union: NDArray[np.uint64]) 
 
 
 @compiled
-def fits(patterns: Patterns, lines: Lines, line: int, pattern: int) -> bool:
-    """Whether `pattern` meets nothing on `line`: by mask, or pattern by pattern where no mask is held."""
+def fits(patterns: Patterns, lines: Lines, line: int, pattern: int, newest: int = 2**62) -> bool:
+    """Whether `pattern` meets nothing on `line`: by mask, or pattern by pattern where no mask is held.
+
+    newest: when the pattern is known to fit the others, how many of the last joined it must still be held against.
+    """
     if lines.union.shape[1]:
         return free_of(patterns.words, pattern, lines.union[line])
     device = lines.first[line]
-    while device >= 0:
+    while device >= 0 and newest > 0:
+        newest -= 1
         if meet(patterns, pattern, lines.pattern[device]) > 0:
             return False
         device = lines.following[device]

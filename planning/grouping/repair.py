@@ -30,13 +30,16 @@ WEIGHT_UNIT: Final = 1_000_000
 class Search(NamedTuple):
     """What a search needs to know, all int64 unless said otherwise.
 
-    conflict: bool (P, P), empty when it would be too large. kind, weight: (M,). home: (M,), the line a device would
+    conflict: bool (P, P), empty when it would be too large; then step, the gcd of every two intervals, and number,
+    (P,), the place of a pattern's interval there. kind, weight: (M,). home: (M,), the line a device would
     rather have, -1 for no wish; home_price: (M,), what another line costs, in the unit of the weights.
     """
 
     supply: Supply
     patterns: Patterns
     conflict: NDArray[np.bool_]
+    step: IntArray
+    number: IntArray
     kind: IntArray
     weight: IntArray
     home: IntArray
@@ -45,11 +48,14 @@ class Search(NamedTuple):
 
 def search_of(kinds: Kinds, weight: NDArray[np.float64]) -> Search:
     """A search over all devices of `kinds` that are worth `weight`, float64 (M,), and have no wish."""
+    intervals, number = np.unique(kinds.pattern_interval, return_inverse=True)
     tabled = kinds.pattern_interval.size <= MOST_TABLED
     return Search(
         supply_of(kinds),
         patterns_of(kinds),
         conflict_table(kinds) if tabled else np.zeros((0, 0), dtype=np.bool_),
+        np.gcd.outer(intervals, intervals),
+        number.astype(np.int64),
         kinds.kind,
         np.maximum(1, np.rint(weight * WEIGHT_UNIT)).astype(np.int64),
         np.full(kinds.kind.size, -1, dtype=np.int64),
@@ -60,15 +66,18 @@ def search_of(kinds: Kinds, weight: NDArray[np.float64]) -> Search:
 @compiled
 def _count_in(search: Search, met: IntArray, line: int, pattern: int, weight: int) -> None:
     """Add `weight` to what every pattern that meets `pattern` would push off `line`; met: int64 (P, lines)."""
+    if search.conflict.size:
+        row = search.conflict[pattern]
+        for other in range(met.shape[0]):
+            if row[other]:
+                met[other, line] += weight
+        return
     p = search.patterns
+    duration, start, number, steps = p.duration, p.start, search.number, search.step[search.number[pattern]]
+    mine, begin = duration[pattern], start[pattern]
     for other in range(met.shape[0]):
-        if search.conflict.size:
-            if search.conflict[pattern, other]:
-                met[other, line] += weight
-        else:
-            step = gcd(p.interval[pattern], p.interval[other])
-            if not apart(step, p.duration[pattern], p.start[pattern], p.duration[other], p.start[other]):
-                met[other, line] += weight
+        if not apart(steps[number[other]], mine, begin, duration[other], start[other]):
+            met[other, line] += weight
 
 
 @compiled
