@@ -13,7 +13,7 @@ from monitoring.periodic.known import EVERY_DEVICE, Named
 from monitoring.periodic.learning import Change
 from monitoring.periodic.model import FALSE_ALARM, DeviceKpi, GatewayCoverage, MonitoringEvent
 from monitoring.periodic.naive import naive_mean_outage, naive_offline
-from monitoring.periodic.silence import aperiodic_silence, device_silence
+from monitoring.periodic.silence import aperiodic_silence, device_silence, judged
 from monitoring.periodic.stream import StreamState
 from monitoring.periodic.streams import stream_of
 from monitoring.periodic.tidy import MERGE_S, Tidy, tidy
@@ -101,7 +101,8 @@ def _device(trace: Tidy, index: int, rows: slice, now_s: float, settings: Settin
         stream, changes = _stream(mine, name, label, settings)
         streams.append(stream)
         events += [_event(change, name, label) for change in changes]
-    applications = tuple(track.kpi(now_s) for stream in streams for track in stream.tracks)
+    found = [track.kpi(now_s) for stream in streams for track in stream.tracks]
+    applications = judged(found, settings.false_alarm)
     if applications:
         silence = device_silence(applications, settings.false_alarm)
     else:

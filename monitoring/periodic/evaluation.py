@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from monitoring.periodic.fleet import wilson
+from monitoring.periodic.kpi import wilson
 from monitoring.periodic.lattice import Floats
 from monitoring.periodic.methods import METHODS, Method, by_lattice, by_lattice_labelled
 from monitoring.periodic.naive import naive_offline

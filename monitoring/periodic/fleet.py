@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from monitoring.periodic.kpi import wilson
 from monitoring.periodic.model import DeviceKpi
 
 # Periods within this factor of a neighbour are one population; one with this share of the fleet is no outlier.
@@ -18,7 +19,6 @@ POPULATION_SHARE: Final = 0.05
 LEAST_DEVICES: Final = 8
 # Tukey's fence.
 FENCE: Final = 1.5
-WILSON_Z: Final = 1.96
 # A device hears a new gateway well if it is among those within reach; assumed delivery through it.
 NEW_LINK: Final = 0.9
 
@@ -47,17 +47,6 @@ def group_outliers(devices: Sequence[DeviceKpi]) -> dict[str, tuple[str, ...]]:
         if names:
             groups[one.device] = tuple(names)
     return groups
-
-
-def wilson(missed: int, received: int, z: float = WILSON_Z) -> tuple[float, float]:
-    """Wilson's interval for the outage."""
-    n = missed + received
-    if n == 0:
-        return 0.0, 1.0
-    p = missed / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def outage_fence(devices: Iterable[DeviceKpi]) -> float:

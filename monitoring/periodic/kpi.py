@@ -21,6 +21,8 @@ PRIOR_PERSISTENCE: Final = 0.6
 PRIOR: Final = 0.5
 # Chance per scheduled report that a device stops for good, for offline_probability: about once in 1000 reports.
 FAILURE_HAZARD: Final = 1e-3
+# Two-sided 95 % of a normal.
+WILSON_Z: Final = 1.96
 # Slots before which losses teach the baseline of a link and raise no alarm.
 BASELINE_SLOTS: Final = 30
 
@@ -148,3 +150,14 @@ def worse_outage(outage: float) -> float:
 def alarm_level(false_alarm: float, slots: int = 1000) -> float:
     """Level of the cumulative sum that healthy links reach at most once in slots/false_alarm slots (Lorden's bound)."""
     return math.log(slots / false_alarm)
+
+
+def wilson(missed: int, received: int, z: float = WILSON_Z) -> tuple[float, float]:
+    """Wilson's interval for the outage."""
+    n = missed + received
+    if n == 0:
+        return 0.0, 1.0
+    p = missed / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, middle - half), min(1.0, middle + half)

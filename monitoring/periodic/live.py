@@ -132,6 +132,8 @@ def kpi_of(device: str, kept: Mapping[str, Any]) -> DeviceKpi:
             silent_s=one["silent_s"],
             overdue=one["overdue"],
             degraded=one["degraded"],
+            offline=one["offline"],
+            offline_probability=one["offline_probability"],
         )
         for one in kept["applications"]
     )

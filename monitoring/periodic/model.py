@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from monitoring.periodic.kpi import wilson
+
 # Operator's choice of how often an alarm may be false, per test.
 FALSE_ALARM: Final = 0.001
 
@@ -16,7 +18,8 @@ class ApplicationKpi:
     phase_s: in [0, period_s): scheduled instants are phase_s + n period_s (jitter's median delay included). received,
     missed: reports from the first reception to the last, silences left out; outage = missed/(received + missed), eq.
     E.4. silent_s: time in silences too long to be losses. overdue: reports overdue at the time of the report.
-    next_s: the next scheduled instant after the last reception.
+    next_s: the next scheduled instant after the last reception. offline, offline_probability: of this application
+    alone (silence.judged).
     """
 
     period_s: float
@@ -32,12 +35,19 @@ class ApplicationKpi:
     overdue: int = 0
     persistence: float = 0.0
     degraded: bool = False
+    offline: bool = False
+    offline_probability: float = 0.0
 
     @property
     def outage(self) -> float:
         """Share of reports sent that were not received."""
         sent = self.received + self.missed
         return self.missed / sent if sent else 0.0
+
+    @property
+    def outage_ci95(self) -> tuple[float, float]:
+        """Where the network's outage lies with 95 %, as far as so many reports can tell."""
+        return wilson(self.missed, self.received)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON, `application` only when the trace names it."""
@@ -48,6 +58,9 @@ class ApplicationKpi:
             "received": self.received,
             "missed": self.missed,
             "outage": self.outage,
+            "outage_ci95": list(self.outage_ci95),
+            "offline": self.offline,
+            "offline_probability": self.offline_probability,
             "jitter_s": self.jitter_s,
             "next_s": self.next_s,
             "overdue": self.overdue,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from monitoring.periodic.kpi import misses_for_alarm, offline_probability, silent_chance
@@ -42,6 +42,14 @@ def device_silence(applications: Sequence[ApplicationKpi], false_alarm: float) -
             chance *= silent_chance(misses, one.received, one.missed, one.persistence)
         chances.append(chance)
     return Silence(chances[-1], chances[-1] <= false_alarm, offline_probability(chances))
+
+
+def judged(applications: Sequence[ApplicationKpi], false_alarm: float) -> tuple[ApplicationKpi, ...]:
+    """The applications, each told whether it alone is offline, and how probably."""
+    return tuple(
+        replace(one, offline=alone.offline, offline_probability=alone.offline_probability)
+        for one, alone in ((one, device_silence((one,), false_alarm)) for one in applications)
+    )
 
 
 def aperiodic_silence(receptions: int, first_s: float, last_s: float, now_s: float, false_alarm: float) -> Silence:

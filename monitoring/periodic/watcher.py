@@ -20,7 +20,7 @@ import msgspec
 
 from monitoring.periodic.learning import Change
 from monitoring.periodic.model import FALSE_ALARM, DeviceKpi, GatewayCoverage, MonitoringEvent
-from monitoring.periodic.silence import Silence, alarm_time_s, aperiodic_silence, device_silence
+from monitoring.periodic.silence import Silence, alarm_time_s, aperiodic_silence, device_silence, judged
 from monitoring.periodic.stream import StreamState
 from monitoring.periodic.tidy import MERGE_S, SAME_S
 
@@ -232,7 +232,7 @@ class Watcher:
         if state is None:
             return None
         streams = state.streams.values()
-        applications = tuple(track.kpi(now_s) for stream in streams for track in stream.tracks)
+        applications = judged([track.kpi(now_s) for stream in streams for track in stream.tracks], self.false_alarm)
         silence = self._silence(state, now_s)
         sent = sum(one.received + one.missed for one in applications)
         heard = {

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from monitoring.periodic.fleet import fleet_kpi, group_outliers, helped_by_gateway, outage_fence, wilson
+from monitoring.periodic.fleet import fleet_kpi, group_outliers, helped_by_gateway, outage_fence
 from monitoring.periodic.kpi import (
     Degradation,
     alarm_level,
@@ -16,9 +16,10 @@ from monitoring.periodic.kpi import (
     offline_probability,
     silence_limit,
     silent_chance,
+    wilson,
 )
 from monitoring.periodic.model import ApplicationKpi, DeviceKpi, GatewayCoverage
-from monitoring.periodic.silence import aperiodic_silence, device_silence
+from monitoring.periodic.silence import aperiodic_silence, device_silence, judged
 
 
 def device(name: str, period_s: float = 600.0, received: int = 95, missed: int = 5, **more: object) -> DeviceKpi:
@@ -86,6 +87,16 @@ def test_a_device_is_judged_on_all_its_applications() -> None:
     assert both.chance == pytest.approx(silent_chance(1, 200, 2) * silent_chance(3, 100, 100))
     assert device_silence((regular,), 0.001).chance > both.chance
     assert device_silence((), 0.001).offline is False
+
+
+def test_each_application_is_judged_too() -> None:
+    lively, stopped = ApplicationKpi(600.0, 0.0, 200, 2), ApplicationKpi(60.0, 0.0, 100, 5, overdue=9)
+    one, other = judged((lively, stopped), 0.001)
+    assert (one.offline, one.offline_probability) == (False, 0.0)
+    assert other.offline
+    assert other.offline_probability > 0.99
+    low, high = other.outage_ci95
+    assert low < other.outage < high
 
 
 def test_without_a_period_silence_is_judged_by_the_mean_gap() -> None:
