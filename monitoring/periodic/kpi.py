@@ -17,6 +17,11 @@ from typing import Final
 LEAST_PERSISTENCE: Final = 0.3
 PRIOR_MISSES: Final = 5
 PRIOR_PERSISTENCE: Final = 0.6
+# A silence is told from losses with this chance of error; it is longer than any loss by this factor, and no loss of
+# LEAST_LOSS reports or fewer is unusual.
+SILENCE_CHANCE: Final = 1e-5
+SILENCE_LEAP: Final = 3
+LEAST_LOSS: Final = 3
 # Prior of the outage of an application, Beta(1/2, 1/2): Jeffreys.
 PRIOR: Final = 0.5
 # Chance per scheduled report that a device stops for good, for offline_probability: about once in 1000 reports.
@@ -40,26 +45,33 @@ class SilenceRule:
         followed = self.missed - self.runs + PRIOR_MISSES * PRIOR_PERSISTENCE
         return max(LEAST_PERSISTENCE, followed / (self.missed + PRIOR_MISSES))
 
-    def limit(self, false_alarm: float, chances: int) -> float:
-        """Shortest run that is a silence, when `chances` runs are judged and `false_alarm` of such sets may err."""
-        return 1 + math.log(false_alarm / max(chances, 10)) / math.log(min(self.persistence, 0.999))
+    def limit(self, chances: int) -> float:
+        """Shortest run that is a silence, when `chances` runs are judged and SILENCE_CHANCE of such sets may err."""
+        return 1 + math.log(SILENCE_CHANCE / max(chances, 10)) / math.log(min(self.persistence, 0.999))
+
+    def log_chance(self, length: int, count: int, chances: int) -> float:
+        """Log of about the chance that `count` of `chances` runs last `length` or longer (Poisson, first term)."""
+        expected = math.log(max(chances, 10)) + (length - 1) * math.log(min(self.persistence, 0.999))
+        return count * expected - math.lgamma(count + 1)
 
     def with_run(self, length: int) -> SilenceRule:
         """The rule after one more run of losses."""
         return SilenceRule(self.runs + 1, self.missed + length)
 
 
-def silence_limit(runs: Iterable[int], false_alarm: float = 0.01) -> float:
+def silence_limit(runs: Iterable[int]) -> float:
     """Shortest run among `runs` that the shorter ones do not explain; infinite when they explain all.
 
-    Runs are added in ascending order, so a tail that grows step by step (bursty losses) is outage, a leap is a silence.
+    Runs are gone through in ascending order, so a tail that grows step by step (bursty losses) is outage. Silences leap
+    - SILENCE_LEAP times the longest loss or more - and are too many, or too long, for the losses below them.
     """
     ordered = sorted(length for length in runs if length > 0)
-    rule = SilenceRule()
-    for length in ordered:
-        if length >= rule.limit(false_alarm, len(ordered)):
+    rule, longest = SilenceRule(), LEAST_LOSS
+    for index, length in enumerate(ordered):
+        leaps = length >= SILENCE_LEAP * longest
+        if leaps and rule.log_chance(length, len(ordered) - index, len(ordered)) < math.log(SILENCE_CHANCE):
             return float(length)
-        rule = rule.with_run(length)
+        rule, longest = rule.with_run(length), max(longest, length)
     return math.inf
 
 

@@ -94,7 +94,7 @@ def learn(
         return replace(learned, repeats=learned.repeats + int((~first).sum()))
     alone = one_application(times_s, labelled, resolution_s)
     if alone is not None:
-        return Learned((track_of(alone, false_alarm),), times_s[:0], changes=tuple(_silences(alone, false_alarm)))
+        return Learned((track_of(alone, false_alarm),), times_s[:0], changes=tuple(_silences(alone)))
     found = _labelled(times_s, resolution_s) if labelled else find_applications(times_s, resolution_s=resolution_s)
     enough = [i for i in range(len(found.lattices)) if found.members(i).sum() >= least_receptions]
     masks = [found.members(i) for i in enough]
@@ -104,7 +104,7 @@ def learn(
     members, echoes = _without_echoes(members)
     rest, repeats = _without_repeats(times_s[~np.isin(found.owner, enough)], members)
     tracks, changes = _in_succession([track_of(one, false_alarm) for one in members])
-    changes += [change for one in members for change in _silences(one, false_alarm)]
+    changes += [change for one in members for change in _silences(one)]
     return Learned(tuple(tracks), rest, echoes + repeats, tuple(changes))
 
 
@@ -191,7 +191,7 @@ def _labelled(times_s: Floats, resolution_s: float) -> Explanation:
 def track_of(member: Member, false_alarm: float) -> Track:
     """An application with what its receptions so far say of it."""
     runs = np.diff(member.slots) - 1
-    limit = silence_limit(runs[runs > 0].tolist(), false_alarm)
+    limit = silence_limit(runs[runs > 0].tolist())
     lost = runs[(runs > 0) & (runs < limit)]
     silent = runs[runs >= limit]
     lattice = member.lattice
@@ -215,10 +215,10 @@ def track_of(member: Member, false_alarm: float) -> Track:
     return track
 
 
-def _silences(member: Member, false_alarm: float) -> list[Change]:
+def _silences(member: Member) -> list[Change]:
     """The silences within an application's receptions, each told when it ended."""
     runs = np.diff(member.slots) - 1
-    limit = silence_limit(runs[runs > 0].tolist(), false_alarm)
+    limit = silence_limit(runs[runs > 0].tolist())
     return [
         Change("silence", float(member.times_s[i + 1]), {"from_s": float(member.times_s[i]), "missed": float(runs[i])})
         for i in np.flatnonzero(runs >= limit).tolist()
@@ -308,7 +308,7 @@ def succeed(before: Track, after: Track) -> list[Change]:
     """Let `after` carry on the counts of `before`; returns what changed between them."""
     began_s = after.first_s
     run = max(0, round((began_s - before.last_s) / after.period_s) - 1)
-    silent = run >= before.losses.limit(FALSE_ALARM, before.received)
+    silent = run >= before.losses.limit(before.received)
     _, shift_s = before.locate(began_s)
     kind = None
     if abs(after.period_s - before.period_s) > SAME_PERIOD * before.period_s:

@@ -116,7 +116,7 @@ class StreamState:
             self.late += 1
             return []
         before_s = track.last_s
-        silence = track.take(time_s, track.losses.limit(self.false_alarm, track.received))
+        silence = track.take(time_s, track.losses.limit(track.received))
         change = track.judge(0 if silence else slots - 1, 1, alarm_level(self.false_alarm))
         changes = [Change(change, time_s, {"outage": track.outage})] if change else []
         if silence:
@@ -131,7 +131,7 @@ class StreamState:
             turns = [(b - a) / track.period_s for a, b in zip(self.stray_s, self.stray_s[1:], strict=False)]
             if track.last_s < self.stray_s[0] and all(t > 0.5 and abs(t - round(t)) < 0.05 for t in turns):
                 began_s = self.stray_s[0]
-                shift_s = track.jump(began_s, track.losses.limit(self.false_alarm, track.received))
+                shift_s = track.jump(began_s, track.losses.limit(track.received))
                 for time_s in self.stray_s:
                     self._take(track, time_s)
                 self.strays -= JUMP_RECEPTIONS

@@ -111,6 +111,15 @@ def test_a_leap_in_the_runs_is_a_silence_and_a_tail_is_not() -> None:
     assert silence_limit([1, 1, 2, 1, 84, 1, 84]) == 84
     assert silence_limit([1, 2, 1, 3, 5, 4, 9, 14, 7, 2, 6]) == math.inf
     assert silence_limit([]) == math.inf
+    # an hourly device that sleeps for twelve hours every night and loses nothing by day
+    assert silence_limit([12] * 7) == 12
+    assert silence_limit([12]) == math.inf
+
+
+@pytest.mark.parametrize("persistence", [0.1, 0.3, 0.5, 0.8, 0.9])
+def test_losses_are_seldom_taken_for_silences(rng: np.random.Generator, persistence: float) -> None:
+    found = [silence_limit(rng.geometric(1 - persistence, 30).tolist()) < math.inf for _ in range(1000)]
+    assert sum(found) <= 5
 
 
 def test_degradation_is_seldom_false_and_soon_found(rng: np.random.Generator) -> None:
