@@ -128,6 +128,20 @@ def note_busy(begins_s, ends_s, head, tail, c, start_s, end_s):
 
 
 @njit(cache=True, nogil=True)
+def report(state, seen_busy, occupancy, pf, pm):
+    """What the sensors say of one subchannel: (stream's state, reported idle, a stranger is there)."""
+    foreign = False
+    if occupancy > 0.0:
+        state += GAMMA
+        foreign = unit(mix(state)) < occupancy
+    chance = pm if seen_busy or foreign else 1.0 - pf
+    if 0.0 < chance < 1.0:
+        state += GAMMA
+        return state, unit(mix(state)) < chance, foreign
+    return state, chance >= 1.0, foreign
+
+
+@njit(cache=True, nogil=True)
 def least_loaded(u, pool, load):
     """One of the subchannels of the pool with the least load, at random."""
     least, ties = load[pool[0]], 0
@@ -211,16 +225,8 @@ def allocate(
                 state += GAMMA
                 u = unit(mix(state))
                 c = least_loaded(u, pool, load) if by_load else pool[int(u * pool.size)]
-            foreign = False
-            if occupancy[c] > 0.0:
-                state += GAMMA
-                foreign = unit(mix(state)) < occupancy[c]
-            met = looks_busy(begins_s, ends_s, head, tail, c, time_s - age_s) or foreign
-            chance = pm if met else 1.0 - pf
-            idle = chance >= 1.0
-            if 0.0 < chance < 1.0:
-                state += GAMMA
-                idle = unit(mix(state)) < chance
+            seen_busy = looks_busy(begins_s, ends_s, head, tail, c, time_s - age_s)
+            state, idle, foreign = report(state, seen_busy, occupancy[c], pf, pm)
             behind += 1
             if idle or not senses or behind > attempts or (behind == attempts and not fresh) or delay_s > 0.0:
                 break
