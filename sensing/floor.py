@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -92,20 +93,28 @@ def fcme(cells: Floats, samples: Floats) -> tuple[Floats, NDArray[np.int64]]:
     count = len(cells)
     start_cells = min(count, max(FEWEST_START, int(np.ceil(START_SHARE * count))))
     ordered = np.sort(cells, axis=0)
-    widest = noise_quantile(0.95, samples) / noise_quantile(0.001, samples)
+    widest, limit, kept_of_noise = np.array([_excision(count) for count in samples.tolist()]).T
     tight = ordered[start_cells - 1 :] <= ordered[: count - start_cells + 1] * widest
     start = np.where(tight.any(axis=0), tight.argmax(axis=0), 0)
     below = np.concatenate([np.zeros((1, cells.shape[1])), np.cumsum(ordered, axis=0)])
     rows = np.arange(1, count + 1)[:, None]
     taken = np.maximum(rows - start, 1)
     mean_up_to = (below[1:] - np.take_along_axis(below, start[None, :], axis=0)) / taken
-    limit = special.gammainccinv(samples, EXCISION_PF) / samples
     stops = ordered[1:] > limit * mean_up_to[:-1]
     stops &= rows[:-1] >= start + start_cells
     end = np.where(stops.any(axis=0), stops.argmax(axis=0), count - 1)
-    kept_of_noise = special.gammainc(samples + 1.0, samples * limit) / special.gammainc(samples, samples * limit)
     mean = np.take_along_axis(mean_up_to, end[None, :], axis=0)[0] / kept_of_noise
     return mean, (end + 1 - start).astype(np.int64)
+
+
+@lru_cache(maxsize=1024)
+def _excision(samples: float) -> tuple[float, float, float]:
+    """For energies of so many samples: the widest spread that a tight start may have (a ratio), the excision threshold
+    over the mean, and what the mean of noise keeps when it is cut there."""
+    widest = float(noise_quantile(0.95, samples) / noise_quantile(0.001, samples))
+    limit = float(noise_quantile(1.0 - EXCISION_PF, samples))
+    kept = special.gammainc(samples + 1.0, samples * limit) / special.gammainc(samples, samples * limit)
+    return widest, limit, float(kept)
 
 
 def _plain(noise: Floats) -> Floor:
