@@ -165,11 +165,11 @@ class StreamState:
         if not learned.tracks or (times_s.size < CAUTIOUS_BELOW and explained < CAUTIOUS_SHARE * times_s.size):
             return []
         known = list(self.tracks)
-        changes = list(learned.changes)
-        for track in learned.tracks:
-            track.application = next((one.application for one in known), None)
-            if not any(_same(one, track) for one in known):
-                changes.append(Change("learned", track.last_s, {"period_s": track.period_s, "outage": track.outage}))
+        fresh = [one for one in learned.tracks if not any(_same(before, one) for before in known)]
+        # what was told at an earlier size is not told again
+        changes = [one for one in learned.changes if not known or (fresh and one.kind != "silence")]
+        if not changes or not known:
+            changes += [_learned(one) for one in fresh]
         self.tracks = list(learned.tracks)
         self.repeats = learned.repeats
         self.strays = int(learned.rest_s.size)
@@ -200,7 +200,7 @@ class StreamState:
         for track in fresh:
             heirless = [one for one in gone if one in self.tracks]
             if not heirless:
-                changes.append(Change("learned", track.last_s, {"period_s": track.period_s, "outage": track.outage}))
+                changes.append(_learned(track))
                 self.tracks.append(track)
                 continue
             before = min(heirless, key=lambda one: abs(math.log(one.period_s / track.period_s)))
@@ -228,6 +228,10 @@ class StreamState:
         labelled, false_alarm, tracks, recent_s, stray_s, counts = values
         unpacked = [Track.unpack(one) for one in tracks]
         return cls(labelled, false_alarm, unpacked, array("d", recent_s), list(stray_s), *counts)
+
+
+def _learned(track: Track) -> Change:
+    return Change("learned", track.last_s, {"period_s": track.period_s, "outage": track.outage})
 
 
 def _same(one: Track, other: Track) -> bool:

@@ -183,3 +183,9 @@ def test_healthy_links_are_seldom_called_degraded(draw: Callable) -> None:  # ty
 def test_too_few_receptions_show_no_period(count: int) -> None:
     stream, changes = analyse(np.arange(count) * 600.0)
     assert (stream.tracks, changes, stream.strays) == ([], [], count)
+
+
+def test_nothing_is_told_twice_while_a_stream_is_learned(draw: Callable) -> None:  # type: ignore[type-arg]
+    first, second = draw(20, outage=0.0), draw(50, outage=0.0, start_s=120 * 600.0)
+    _, changes = online(np.concatenate([first.times_s, second.times_s]))
+    assert [change.kind for change in changes] == ["learned", "silence"]
