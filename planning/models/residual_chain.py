@@ -38,6 +38,9 @@ DIRECT_LIMIT: Final = 1_500
 ITERATIONS_LIMIT: Final = 50_000
 TOLERANCE: Final = 1e-13
 
+# Share of the steps in which the iterated chain stays: any share above 0 takes away its period, a small one is fast.
+STAYING: Final = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class ChainResult:
@@ -109,9 +112,13 @@ class _Steps:
 
 
 def _insert(aged: Ticks, service: int) -> Ticks:
-    """A new service in the last place where that is free; a full row stays as it is (the arrival is blocked)."""
+    """A new service where the last place is free; a full row stays as it is (the arrival is blocked)."""
+    free = aged[:, -1] == 0
+    if np.all(aged[:, 0] <= service):  # it outlasts all others, as with a single service time: no need to sort
+        ahead = np.concatenate([np.full((len(aged), 1), service), aged[:, :-1]], axis=1)
+        return np.where(free[:, None], ahead, aged)
     taken = aged.copy()
-    taken[:, -1] = np.where(aged[:, -1] == 0, service, aged[:, -1])
+    taken[free, -1] = service
     return np.ascontiguousarray(np.sort(taken, axis=1)[:, ::-1])
 
 
@@ -163,15 +170,17 @@ def _transitions(states: Ticks, steps: _Steps) -> sparse.csr_array:
 def _long_run(matrix: sparse.csr_array, start: int) -> Floats:
     """Share of steps spent in each state, shape (states,), in the long run from state `start`.
 
-    A small chain with one closed class (the rule) is solved directly. Otherwise the lazy chain, in which half the
+    A small chain with one closed class (the rule) is solved directly. Otherwise the lazy chain, in which some
     steps stay, is iterated from the start: it has the same long run, no period, and finds its own closed class.
     """
+    if matrix.shape[0] > DIRECT_LIMIT:
+        return _iterated(matrix, start)
     count, label = connected_components(matrix, connection="strong")
     source, target = matrix.nonzero()
     leaving = label[source[label[source] != label[target]]]
     closed = np.setdiff1d(np.arange(count), leaving)
     inside = np.flatnonzero(label == closed[0])
-    if len(closed) == 1 and len(inside) <= DIRECT_LIMIT:
+    if len(closed) == 1:
         weights = np.zeros(len(label))
         weights[inside] = _solved(matrix[inside][:, inside])
         return weights
@@ -195,7 +204,7 @@ def _iterated(matrix: sparse.csr_array, start: int) -> Floats:
     weights = np.zeros(matrix.shape[0])
     weights[start] = 1.0
     for _ in range(ITERATIONS_LIMIT):
-        following = 0.5 * (weights + step @ weights)
+        following = STAYING * weights + (1.0 - STAYING) * (step @ weights)
         if np.abs(following - weights).sum() < TOLERANCE:
             return np.asarray(following / following.sum(), dtype=np.float64)
         weights = following
