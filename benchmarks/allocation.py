@@ -15,15 +15,14 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
+import asyncio
 import json
 import os
 import platform
-import queue
 import resource
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -113,32 +112,33 @@ def running_controller(folder: Path, url: str, port: int) -> Iterator[subprocess
 class Gateway:
     """One stream that keeps `window` requests under way; counts answers and keeps their times."""
 
-    def __init__(self, channel: grpc.Channel, name: str, window: int, until_s: float, repeat: int) -> None:
-        self.name, self.took_ms, self.forced, self.refused = name, [], 0, 0  # type: ignore[var-annotated]
-        self._outgoing: queue.SimpleQueue[wire.AgentMessage | None] = queue.SimpleQueue()
+    def __init__(self, name: str, window: int, until_s: float, repeat: int) -> None:
+        self.name = name
+        self.took_ms: list[float] = []
+        self.forced = self.refused = 0
         self._asked_s: dict[str, float] = {}
         self._number, self._window, self._until_s, self._repeat = 0, window, until_s, repeat
-        self._stream = wire_grpc.ControllerStub(channel).Attach(iter(self._outgoing.get, None))
-        self._outgoing.put(wire.AgentMessage(register=wire.Register(gateway=name, site="bench")))
 
-    def run(self) -> None:
+    async def run(self, channel: grpc.aio.Channel) -> None:
         """Ask, hear, ask again, until the time is over and all is answered."""
-        next(self._stream)
-        self._ask(self._window)
-        for message in self._stream:
+        stream = wire_grpc.ControllerStub(channel).Attach()
+        await stream.write(wire.AgentMessage(register=wire.Register(gateway=self.name, site="bench")))
+        await stream.read()
+        await stream.write(self._requests(self._window))
+        while True:
+            message = await stream.read()
             now_s = time.perf_counter()
             for answer in message.answers:
                 self.took_ms.append((now_s - self._asked_s.pop(answer.request_id)) * 1e3)
                 self.forced += sum(lease.forced for lease in answer.leases)
                 self.refused += answer.HasField("refusal")
             if now_s < self._until_s:
-                self._ask(len(message.answers))
+                await stream.write(self._requests(len(message.answers)))
             elif not self._asked_s:
                 break
-        self._outgoing.put(None)
-        self._stream.cancel()
+        stream.cancel()
 
-    def _ask(self, count: int) -> None:
+    def _requests(self, count: int) -> wire.AgentMessage:
         requests = []
         for _ in range(count):
             self._number += 1
@@ -150,30 +150,38 @@ class Gateway:
                     technology=wire.LORA, airtime_us=56_576, copies=1, keeps_time=True,
                 )
             )  # fmt: skip
-        self._outgoing.put(wire.AgentMessage(requests=requests))
+        return wire.AgentMessage(requests=requests)
+
+
+async def crowd_over_grpc(port: int, crowd: list[Gateway]) -> float:
+    """Run all gateways at once; returns how long it took."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        begun_s = time.perf_counter()
+        await asyncio.gather(*(one.run(channel) for one in crowd))
+        return time.perf_counter() - begun_s
 
 
 def over_grpc(port: int, gateways: int, window: int, seconds: float, repeat: int) -> dict[str, float]:
     """Leases a second and their times with `gateways` streams at once, each with `window` requests under way."""
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        until_s = time.perf_counter() + seconds
-        crowd = [Gateway(channel, f"gw-{i}", window, until_s, repeat) for i in range(gateways)]
-        threads = [threading.Thread(target=one.run) for one in crowd]
-        begun_s = time.perf_counter()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        lasted_s = time.perf_counter() - begun_s
+    until_s = time.perf_counter() + seconds
+    crowd = [Gateway(f"gw-{i}", window, until_s, repeat) for i in range(gateways)]
+    lasted_s = asyncio.run(crowd_over_grpc(port, crowd))
     took_ms = np.concatenate([one.took_ms for one in crowd])
     answered = len(took_ms) - sum(one.refused for one in crowd)
     return {
+        "leases": float(answered),
         "leases_per_s": answered / lasted_s,
         "p50_ms": float(np.percentile(took_ms, 50)),
         "p99_ms": float(np.percentile(took_ms, 99)),
         "forced_share": sum(one.forced for one in crowd) / max(1, answered),
         "refused": float(sum(one.refused for one in crowd)),
     }
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time a process has used: a figure that a busy machine disturbs less than the clock."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def sense_everything(database: ChannelStatusDatabase, site: str, cells: tuple[Subchannel, ...]) -> None:
@@ -208,15 +216,19 @@ def main() -> None:
         scripts = script_ms(database, orders_for_script(20_000))[1000:]
         sense_everything(database, "bench", LORA)
         port = free_port()
-        stack.enter_context(running_controller(folder, url, port))
+        controller = stack.enter_context(running_controller(folder, url, port))
         over_grpc(port, options.gateways, options.window, 1.0, -1)  # warm up
+        before_s = cpu_s(controller.pid)
         runs = [over_grpc(port, options.gateways, options.window, options.seconds, r) for r in range(options.repeats)]
+        leases = sum(run["leases"] for run in runs)
+        controller_us = (cpu_s(controller.pid) - before_s) / leases * 1e6
     found: dict[str, Any] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "decisions_per_s": statistics.median(pure),
         "script_p50_ms": float(np.percentile(scripts, 50)),
         "script_p99_ms": float(np.percentile(scripts, 99)),
         **{key: statistics.median(run[key] for run in runs) for key in runs[0]},
+        "controller_cpu_us_per_lease": controller_us,
         "gateways": options.gateways,
         "window": options.window,
         "peak_mb_of_this_process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

@@ -6,7 +6,6 @@ gRPC serves from threads of its own; the allocator belongs to the app's thread. 
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,18 +57,6 @@ class Desk:
     def _refuse(ask: Ask, reply: Callable[[Answer], None], why: str) -> None:
         message = f"gateway {ask.gateway or 'unknown'} {why}: slow down"
         reply(Answer(ask.request_id, (), Refusal("overloaded", message)))
-
-    def ask_and_wait(self, ask: Ask, timeout_s: float) -> Answer | None:
-        """The answer to an ask, or None after `timeout_s`."""
-        answered = threading.Event()
-        answers: list[Answer] = []
-
-        def keep(answer: Answer) -> None:
-            answers.append(answer)
-            answered.set()
-
-        self.ask(ask, keep)
-        return answers[0] if answered.wait(timeout_s) else None
 
     def take(self, timeout_s: float) -> list[Waiting]:
         """The next asks, from all gateways in turn; for the allocator's thread."""

@@ -44,16 +44,26 @@ def test_the_desk_refuses_what_does_not_fit() -> None:
     assert desk.refused == 1
 
 
-def test_waiting_for_an_answer() -> None:
+def test_an_answer_finds_its_way_back() -> None:
     desk = Desk()
+    answers: list[Answer] = []
+    desk.ask(Ask("r", "d", "gw", "lora", 0.1), answers.append)
+    for waiting in desk.take(5.0):
+        waiting.reply(Answer(waiting.ask.request_id))
+    assert answers == [Answer("r")]
 
-    def serve() -> None:
-        for waiting in desk.take(5.0):
-            waiting.reply(Answer(waiting.ask.request_id))
 
-    server = threading.Thread(target=serve)
-    server.start()
-    answer = desk.ask_and_wait(Ask("r", "d", "gw", "lora", 0.1), 5.0)
-    server.join()
-    assert answer == Answer("r")
-    assert desk.ask_and_wait(Ask("r2", "d", "gw", "lora", 0.1), 0.01) is None
+def test_a_gateway_is_held_to_its_rate_and_the_others_are_not() -> None:
+    now_s = [0.0]
+    desk = Desk(requests_per_s=10.0, clock=lambda: now_s[0])
+    answers: list[Answer] = []
+    for i in range(30):
+        desk.ask(Ask(f"r{i}", "d", "flood", "lora", 0.1), answers.append)
+    assert len(answers) == 20  # ten passed in one burst, the rest were refused at once
+    assert all(answer.refusal is not None and "more than 10 times" in answer.refusal.message for answer in answers)
+    desk.ask(Ask("q", "d", "quiet", "lora", 0.1), answers.append)
+    assert len(answers) == 20
+    now_s[0] = 0.5
+    for i in range(30):
+        desk.ask(Ask(f"s{i}", "d", "flood", "lora", 0.1), answers.append)
+    assert len(answers) == 20 + 25

@@ -137,7 +137,7 @@ def test_a_controller_that_is_not_there_is_one_line(site_on: Callable[..., Site]
 
 def test_a_taken_port_is_one_line(running_controller: RunningController) -> None:
     with running_controller(MemoryDatabase()) as (site, office), pytest.raises(Failed, match="port taken"):
-        GrpcDoor(site, ControllerService(office, MemoryDatabase()))
+        GrpcDoor(site, ControllerService(office, MemoryDatabase())).start()
 
 
 @pytest.mark.parametrize(
