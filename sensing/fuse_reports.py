@@ -54,7 +54,7 @@ def _fuse_soft(reports: Sequence[ChannelReport], pf: float) -> ChannelReport:
 
 @lru_cache(maxsize=4096)
 def _combiner(snr: tuple[float, ...], samples: tuple[float, ...], pf: float) -> SoftCombiner:
-    return soft_combiner(snr_weights(snr), samples, pf)
+    return soft_combiner(snr_weights(snr, samples), samples, pf)
 
 
 def _fused(

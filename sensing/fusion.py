@@ -102,13 +102,15 @@ def needed_votes(rule: str, sensors: int) -> int:
 # ---- soft combining ----
 
 
-def snr_weights(snr: ArrayLike) -> NDArray[np.float64]:
-    """Weights g_i / sum g of linear SNRs, shape (N,): the best sum for weak signals; equal when no SNR is above 0.
+def snr_weights(snr: ArrayLike, samples: ArrayLike = 1.0) -> NDArray[np.float64]:
+    """Weights M_i g_i over their sum, of linear SNRs and samples, shape (N,); by M_i alone when no SNR is above 0.
 
-    The SNRs must come from the past: weights made of the energies they weigh raise the false alarms.
+    The best sum for weak signals: the log-likelihood ratio of the energies falls and rises with it. The SNRs must come
+    from the past: weights made of the energies they weigh raise the false alarms.
     """
     g = np.maximum(np.asarray(snr, dtype=np.float64), 0.0)
-    return g / g.sum() if g.sum() > 0.0 else np.full(g.size, 1.0 / g.size)
+    weights = np.asarray(samples, dtype=np.float64) * (g if g.sum() > 0.0 else np.ones_like(g))
+    return np.asarray(weights / weights.sum())
 
 
 @dataclass(frozen=True, slots=True)

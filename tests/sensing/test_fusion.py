@@ -126,6 +126,14 @@ def test_weighting_by_snr_beats_equal_weights_and_every_hard_rule_where_sensors_
     assert by_snr.pm < k_of_n([e.pf for e in each], [e.pm for e in each], 3).pm
 
 
+def test_longer_listening_weighs_more() -> None:
+    snr, samples = np.array([0.05, 0.05]), np.array([1138.0, 114.0])
+    told = soft_combiner(snr_weights(snr, samples), samples, 0.1).errors(snr).pm
+    assert told < soft_combiner(snr_weights(snr), samples, 0.1).errors(snr).pm
+    best = min(soft_combiner([w, 1 - w], samples, 0.1).errors(snr).pm for w in np.linspace(0.8, 0.99, 20))
+    assert told == pytest.approx(best, rel=1e-3)
+
+
 def test_no_snr_known_weighs_all_alike() -> None:
     assert snr_weights([0.0, -1.0]) == pytest.approx([0.5, 0.5])
     assert snr_weights([3.0, 1.0, 0.0]) == pytest.approx([0.75, 0.25, 0.0])
