@@ -37,6 +37,15 @@ def _literals(codes: Collection[str]) -> str:
     return f"({', '.join(repr(code) for code in codes)})" if codes else "('')"
 
 
+def plmn_text(code: str) -> str:
+    """PLMN as text of its number in the staged rows, which has a 1 in front for the sake of leading zeros."""
+    return f"substr(CAST({code} AS STRING), 2)"
+
+
+def tac_text(code: str) -> str:
+    return f"lpad(CAST({code} AS STRING), 8, '0')"
+
+
 def _most(value: str, weight: str) -> str:
     """The value with the largest weight; among equals the last in alphabetical order. Both engines agree on it."""
     return f"substr(max(lpad(CAST({weight} AS STRING), 12, '0') || {value}), 13)"
@@ -52,8 +61,7 @@ def radio_days(network: Network) -> str:
     offset_s = network.utc_offset_h * 3600
     day_end_s = f"(r.day + 1) * {SECONDS_PER_DAY}.0 - {offset_s}"
     return f"""
-        SELECT device, day, substr(CAST(sim AS STRING), 2) AS sim, lpad(CAST(tac AS STRING), 8, '0') AS tac,
-               max(imsi_range) AS imsi_range, count(*) AS events, count(*) - sum(ok) AS failed,
+        SELECT device, day, sim, tac, max(imsi_range) AS imsi_range, count(*) AS events, count(*) - sum(ok) AS failed,
                bit_or(flags) AS flags, sum(night) AS night, sum(moved) AS moves, sum(dwell_s) AS stay_s,
                sum(dwell_s * lat_deg) AS lat_1, sum(dwell_s * lon_deg) AS lon_1,
                sum(dwell_s * lat_deg * lat_deg) AS lat_2, sum(dwell_s * lon_deg * lon_deg) AS lon_2,
@@ -105,7 +113,7 @@ def parts(network: Network) -> str:
     """radio_days and service_days under one another. A radio row is by its nature on the site's own network."""
     no_moments = ", ".join(f"CAST(NULL AS DOUBLE) AS {name}" for name in (*MOMENTS, *EDGES))
     return f"""
-        SELECT device, day, sim, tac, imsi_range, '{network.own[0]}' AS visited, CAST(NULL AS STRING) AS apn,
+        SELECT device, day, sim, tac, imsi_range, 1{network.own[0]} AS visited, CAST(NULL AS STRING) AS apn,
                events, failed, night, moves, 0 AS records, 0 AS calls, 0.0 AS call_s, 0.0 AS bytes, flags,
                {", ".join((*MOMENTS, *EDGES))}
         FROM radio_days
@@ -117,14 +125,15 @@ def parts(network: Network) -> str:
 
 def sums(network: Network) -> str:
     """Per device and day, everything that adds up, and the lowest and highest of what may differ. Reads `parts`."""
-    at_home = _literals([*network.own, *network.mvno])
+    at_home = ", ".join(f"1{plmn}" for plmn in (*network.own, *network.mvno))
+    country = "substr(CAST(visited AS STRING), 2, 3)"
     spread = ", ".join(f"min({name}) AS {name}_low, max({name}) AS {name}_high" for name in VARIED)
     return f"""
         SELECT device, day, max(imsi_range) AS imsi_range, {", ".join(f"{_sum(name)} AS {name}" for name in COUNTS)},
                bit_or(flags) AS flags, {spread}, {", ".join(f"sum({name}) AS {name}" for name in MOMENTS)},
                {", ".join(f"{how}({name}) AS {name}" for name, how in EDGES.items())},
-               max(CASE WHEN events > 0 OR visited IN {at_home} THEN 1 ELSE 0 END) AS at_home,
-               max(CASE WHEN substr(visited, 1, 3) NOT IN {_literals(network.country_mcc)} THEN 1 ELSE 0 END) AS abroad
+               max(CASE WHEN events > 0 OR visited IN ({at_home}) THEN 1 ELSE 0 END) AS at_home,
+               max(CASE WHEN {country} NOT IN {_literals(network.country_mcc)} THEN 1 ELSE 0 END) AS abroad
         FROM parts GROUP BY device, day"""
 
 
@@ -145,18 +154,20 @@ def daily(network: Network) -> str:
     flags = ", ".join(f"{flag(name)} AS {name}" for name in RADIO_FLAGS)
     return f"""
         WITH sims AS (
-            SELECT device, day, {_most("sim", "n")} AS sim
+            SELECT device, day, {_most("CAST(sim AS STRING)", "n")} AS sim
             FROM (SELECT device, day, sim, sum(n) AS n FROM varied GROUP BY device, day, sim) s GROUP BY device, day
         ), types AS (
-            SELECT device, day, {_most("tac", "n")} AS tac
+            SELECT device, day, {_most(tac_text("tac"), "n")} AS tac
             FROM (SELECT device, day, tac, sum(n) AS n FROM varied WHERE tac IS NOT NULL GROUP BY device, day, tac) t
             GROUP BY device, day
         ), sets AS (
-            SELECT device, day, array_sort(collect_set(visited)) AS visited, array_sort(collect_set(apn)) AS apns
+            SELECT device, day, array_sort(collect_set({plmn_text("visited")})) AS visited,
+                   array_sort(collect_set(apn)) AS apns
             FROM varied GROUP BY device, day
         ), days AS (
-            SELECT d.*, coalesce(s.sim, d.sim_low) AS sim, coalesce(t.tac, d.tac_low) AS tac,
-                   coalesce(v.visited, list_of(d.visited_low)) AS visited_networks,
+            SELECT d.*, coalesce(substr(s.sim, 2), {plmn_text("d.sim_low")}) AS sim,
+                   coalesce(t.tac, {tac_text("d.tac_low")}) AS tac,
+                   coalesce(v.visited, list_of({plmn_text("d.visited_low")})) AS visited_networks,
                    coalesce(v.apns, list_of(d.apn_low)) AS apns
             FROM sums d LEFT JOIN sims s ON d.device = s.device AND d.day = s.day
             LEFT JOIN types t ON d.device = t.device AND d.day = t.day

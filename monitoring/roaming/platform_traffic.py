@@ -14,6 +14,8 @@ PROCEDURES: Final = ("authentication", "update location", "cancel location")
 FIRST_DAY: Final = datetime.datetime(2018, 11, 19, tzinfo=datetime.UTC)  # the paper's first day
 # [a] Share of switching devices that jump back and forth all the time ([p] about 3 % switch 100 to 3,000 times).
 PING_PONG: Final = 0.03
+# [p] 20 % of the switching devices switch once a day or more often.
+OFTEN: Final = 0.20
 # [a] Share of failures of devices that do get through.
 FAILS_AT_TIMES: Final = 0.05
 
@@ -29,7 +31,7 @@ def platform_columns(rng: np.random.Generator, devices: int) -> dict[str, Any]:
     home = rng.choice(len(homes), devices, p=shares / shares.sum())
     native = rng.random(devices) < np.array([native for _, _, native in marginals.PLATFORM_HOMES])[home]
     only_fail = ~native & (rng.random(devices) < marginals.PLATFORM_ONLY_FAIL / 0.82)
-    records = _records(rng, devices)
+    records = _records(rng, native)
     sizes = np.array([size for size, _ in marginals.PLATFORM_NETWORKS])
     weights = np.array([weight for _, weight in marginals.PLATFORM_NETWORKS])
     used = np.where(native, 1, rng.choice(sizes, devices, p=weights / weights.sum()))
@@ -59,9 +61,11 @@ def platform_columns(rng: np.random.Generator, devices: int) -> dict[str, Any]:
     }
 
 
-def _records(rng: np.random.Generator, devices: int) -> NDArray[np.int64]:
+def _records(rng: np.random.Generator, native: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Records per device: lognormal body, Pareto tail."""
-    median, sigma = marginals.PLATFORM_BODY
+    devices = len(native)
+    native_median, roaming_median, sigma = marginals.PLATFORM_BODY
+    median = np.where(native, native_median, roaming_median)
     share, start, index, most = marginals.PLATFORM_TAIL
     body = median * rng.lognormal(0.0, sigma, devices)
     tail = start * (1 + rng.pareto(index, devices))
@@ -86,7 +90,9 @@ def _visited(
     """
     place = (homes + rng.integers(0, networks - homes, len(home))).astype(np.int64)
     restless = (rng.random(len(home)) < PING_PONG) & (used > 1)
-    turns = np.where(used > 1, rng.geometric(0.35, len(home)), 1)
+    often = rng.random(len(home)) < OFTEN
+    turns = np.where(often, rng.integers(marginals.PLATFORM_DAYS, 60, len(home)), rng.geometric(0.45, len(home)))
+    turns = np.where(used > 1, turns, 1)
     part = np.floor(phase * (turns[device] + 1)).astype(np.int64) % np.maximum(used[device], 1)
     part = np.where(restless[device], rng.integers(0, 1 << 30, len(device)) % used[device], part)
     roaming = homes + (place[device] - homes + part) % (networks - homes)

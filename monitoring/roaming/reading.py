@@ -72,7 +72,7 @@ def checked(table: Table, view: str, families: Mapping[str, str]) -> str:
         elif good is not None:
             good = f"({text} IS NULL OR {good})"
         if good is not None:
-            reasons.append(f"WHEN {good} IS NOT TRUE THEN '{column.name}: {_EXPECTED[column.kind]}'")
+            reasons.append(f"WHEN ({good}) IS NOT TRUE THEN '{column.name}: {_EXPECTED[column.kind]}'")
         if column.needed or good is not None:
             flaws.append(f"CAST(({good or f'{text} IS NOT NULL'}) IS NOT TRUE AS INT)")
     if BEYOND in families:

@@ -16,9 +16,10 @@ CLASSES: Final = ("smart", "feat", "m2m", "m2m-maybe")
 # showed an APN showed a validated one (the notes, 5.3).
 VALIDATED_SHARE: Final = 0.5
 
-# "a major smartphone OS", section 4.3 of the paper; a name such as "android things" counts by its first word.
+# "a major smartphone OS", section 4.3 of the paper, as a word anywhere; iOS only at the start: routers run Cisco IOS.
 SMARTPHONE_OS: Final = (
-    "^(android|ios|ipados|iphone os|blackberry|windows mobile|windows phone|windows 10 mobile)([^a-z]|$)"
+    "(^|[^a-z])(android|blackberry|windows mobile|windows phone|windows 10 mobile)([^a-z]|$)"
+    "|^(apple )?(ios|ipados|iphone os)([^a-z]|$)"
 )
 FEATURE_PHONE: Final = "(feature[ _-]?phone|basic phone)"
 
