@@ -116,6 +116,10 @@ def _services(
 ) -> Columns:
     group, rate, mode = devices.group[device], devices.rate[device], devices.mode[device]
     sessions = np.where(mode >= 1, rng.poisson(_column("data")[group] * rate), 0)
+    # A device that sends does so at least once in the window: so the share without APN is that of `modes`.
+    known, first_row = np.unique(device, return_index=True)
+    mute = (devices.mode[known] >= 1) & (np.bincount(device, sessions, len(devices.mode))[known] == 0)
+    sessions[first_row[mute]] += 1
     calls = np.where(mode != 1, rng.poisson(_column("calls")[group] * rate), 0)
     # A day away from home is known only by its records: one at least.
     silent = (where > 0) & (sessions + calls == 0)
