@@ -30,7 +30,7 @@ CONFIDENCE: Final = {
     "imsi_range": 0.99,
     "os": 0.95,
     "feature_phone": 0.95,
-    "consumer_apn": 0.7,
+    "consumer_apn": 0.5,
     "none": 0.5,
 }
 
