@@ -65,7 +65,9 @@ def significant_period(times_s: Floats, false_alarm: float = FALSE_ALARM) -> flo
     lowest, step, highest = 1 / span, 1 / (OVERSAMPLING * span), SPEED_LIMIT / mean
     frequency = lowest + step * np.arange(int((highest - lowest) / step) + 1)
     periodogram = LombScargle(when[order], value[order])
-    power = periodogram.power(frequency, method="fast", assume_regular_frequency=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        power = periodogram.power(frequency, method="fast", assume_regular_frequency=True)
+    power = np.nan_to_num(power, nan=0.0, posinf=0.0, neginf=0.0)
     peak = int(np.argmax(power))
     # the fast method approximates: a perfect fit can come out a little above 1
     chance = periodogram.false_alarm_probability(

@@ -34,6 +34,8 @@ SIZE_NAMES: Final = ("size", "size_bytes", "payload_size")
 SECONDS_BELOW: Final = 1e11
 MILLISECONDS_BELOW: Final = 1e14
 MICROSECONDS_BELOW: Final = 1e17
+# A time beyond this, the year 33658, is none.
+LATEST_S: Final = 1e12
 UNIT_S: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -102,7 +104,7 @@ def read_trace(path: Path, unit: str = "auto", zone: tzinfo = UTC) -> Receptions
     named = unit if unit != "auto" else _unit_in(clock)
     times, units, naive = to_seconds(table[clock], named, zone)
     device_code, devices = _codes(table, device)
-    good = np.isfinite(times) & (device_code >= 0)
+    good = np.isfinite(times) & (np.abs(times) < LATEST_S) & (device_code >= 0)
     examples = [*broken[1], *_examples(table, device, clock, np.flatnonzero(~good)[:3])]
     application, applications = _optional_codes(table, columns, APPLICATION_NAMES)
     gateway, gateways = _optional_codes(table, columns, GATEWAY_NAMES)

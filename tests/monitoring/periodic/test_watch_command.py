@@ -161,6 +161,29 @@ def test_wrong_usage_is_one_line_and_status_2(watch: Watch, arguments: tuple[str
     assert (status, text, said.count("\n")) == (2, "", 1)
 
 
+@pytest.mark.parametrize("method", ["lattice", "nhm", "spc", "goc", "naive"])
+def test_no_trace_makes_it_fail(tmp_path: Path, watch: Watch, method: str) -> None:
+    rng = np.random.default_rng(11)
+    path = tmp_path / "t.csv"
+    for _ in range(4):
+        count = int(rng.integers(1, 30))
+        scenes = (
+            rng.integers(0, 5, count).astype(float),
+            rng.uniform(-1e9, 1e9, count),
+            np.cumsum(rng.exponential(1, count)),
+            np.repeat(rng.uniform(0, 1e4, count), 3),
+            1.7e9 + np.round(600 * np.arange(count) + rng.normal(0, 200, count)),
+            np.array([1e300, -1e300, 0.0, 1e-9]),
+        )
+        for times in scenes:
+            path.write_text("device,time_s\n" + "".join(f"d{rng.integers(0, 3)},{time}\n" for time in times.tolist()))
+            status, text, said = watch(path, "--json", "--method", method)
+            assert status == 0, said
+            for one in objects(text).values():
+                assert one["outage"] is None or 0 <= one["outage"] <= 1
+                assert 0 <= one["offline_probability"] <= 1
+
+
 def test_the_same_seed_makes_the_same_trace(tmp_path: Path, watch: Watch) -> None:
     for name in ("one", "two"):
         assert watch("--synthetic", "fleet", "--devices", 20, "--out", tmp_path / f"{name}.csv", "--seed", 5)[0] == 0
