@@ -39,7 +39,7 @@ PASSES: Final = 3
 FINALISTS: Final = 6
 PHASE_BINS: Final = 40
 MAX_APPLICATIONS: Final = 8
-# Receptions searched at once: cost grows with the square root of patience, not of accuracy.
+# Receptions searched at once: enough to be sure, few enough for a clock to keep one straight line.
 WINDOW: Final = 256
 LEAST_RECEPTIONS: Final = 3
 
