@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
-from sensing.fusion import SoftCombiner, k_of_n, needed_votes, snr_weights, soft_combiner
+from sensing.fusion import FusedErrors, SoftCombiner, k_of_n, needed_votes, snr_weights, soft_combiner
 from sensing.laws import detection_error_weight
 from spectrum.errors import BadInput
 from spectrum.eu868 import Subchannel
@@ -16,7 +17,7 @@ from spectrum.report import ChannelReport
 from spectrum.units import db_from_linear, linear_from_db
 
 # SNRs are rounded to this for the weights, so that thresholds, which take a search, can be kept.
-SNR_STEP_DB = 0.5
+SNR_STEP_DB: Final = 0.5
 
 
 def fuse(reports: Sequence[ChannelReport], rule: str, pf: float = 0.1) -> ChannelReport:
@@ -44,17 +45,17 @@ def _fuse_soft(reports: Sequence[ChannelReport], pf: float) -> ChannelReport:
     if len(samples) < len(reports) or len(snr_db) < len(reports):
         raise BadInput("soft combining needs samples and signal_snr_db in every report: take a hard rule instead")
     snr = tuple(linear_from_db(round(value / SNR_STEP_DB) * SNR_STEP_DB) for value in snr_db)
-    combiner = _combiner(snr, tuple(samples), pf)
+    combiner, errors = _combiner(snr, tuple(samples), pf)
     statistic = float(combiner.statistic([linear_from_db(r.energy_dbfs - r.noise_dbfs) for r in reports]))
-    errors = combiner.errors(snr)
     levels = (db_from_linear(statistic), 0.0, db_from_linear(combiner.threshold))
     above = db_from_linear(statistic - 1.0) if statistic > 1.0 else None
     return _fused(reports, levels, errors.pf, errors.pm, busy=statistic >= combiner.threshold, snr_db=above)
 
 
 @lru_cache(maxsize=4096)
-def _combiner(snr: tuple[float, ...], samples: tuple[float, ...], pf: float) -> SoftCombiner:
-    return soft_combiner(snr_weights(snr, samples), samples, pf)
+def _combiner(snr: tuple[float, ...], samples: tuple[float, ...], pf: float) -> tuple[SoftCombiner, FusedErrors]:
+    combiner = soft_combiner(snr_weights(snr, samples), samples, pf)
+    return combiner, combiner.errors(snr)
 
 
 def _fused(
