@@ -89,8 +89,8 @@ class Decisions:
     """R judged rows of C cells; all arrays of shape (R, C) unless said otherwise.
 
     quiet_pf: Pf from the spread of the quiet cells, NaN until known. nonstationary: that spread is wider than noise of
-    constant power has. held: shape (R,). borrowed: see Floor. signal_snr: mean SNR of what was heard (linear), or the
-    weakest SNR of the design.
+    constant power has. held, few: shape (R,): the floor is an older one; it rests on hardly any intervals. borrowed:
+    see Floor. signal_snr: mean SNR of what was heard (linear), or the weakest SNR of the design.
     """
 
     energy: Floats
@@ -105,6 +105,7 @@ class Decisions:
     nonstationary: NDArray[np.bool_]
     borrowed: NDArray[np.bool_]
     held: NDArray[np.bool_]
+    few: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,6 +218,7 @@ class Detector:
             nonstationary=np.broadcast_to(beliefs.nonstationary, shape),
             borrowed=np.broadcast_to(beliefs.floor.borrowed, shape),
             held=np.full(len(energies), beliefs.floor.held),
+            few=np.full(len(energies), len(self._cells) < FEWEST_RECENT),
         )
 
     def _believe(self, floor: Floor) -> _Beliefs:

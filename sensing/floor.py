@@ -91,6 +91,8 @@ def fcme(cells: Floats, samples: Floats) -> tuple[Floats, NDArray[np.int64]]:
     of those already in. A start spread wider than noise can be (a dropout below it) is passed over.
     """
     count = len(cells)
+    if count == 1:
+        return cells[0].copy(), np.ones(cells.shape[1], dtype=np.int64)
     start_cells = min(count, max(FEWEST_START, int(np.ceil(START_SHARE * count))))
     ordered = np.sort(cells, axis=0)
     widest, limit, kept_of_noise = np.array([_excision(count) for count in samples.tolist()]).T

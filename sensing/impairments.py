@@ -31,6 +31,7 @@ FLAGS: Final = {
     "nonstationary": "the noise swings more than noise of constant power: pf is not kept, see pf_measured",
     "always_on": "something never pauses here: the noise floor is taken from the neighbours",
     "floor_held": "no noise could be told from signals just now: the floor is an older one",
+    "few_intervals": "the floor rests on fewer than ten intervals: take a longer recording or a shorter interval",
     "infeasible": "no threshold keeps both Pf and Pm at the SNR asked for",
 }
 

@@ -128,7 +128,7 @@ class Sensor:
         flags = _flag_tuples(decisions, impairments, self._constant_flags, count)
         columns = _report_columns(decisions, count)
         offset_db = self._offset_db
-        interval_s = self.frames.interval_s
+        interval_s, gain_db = self.frames.interval_s, config.tuning.gain_db
         cells = zip(*columns, strict=True)
         for time_s in times_s.tolist():
             for subchannel, samples in zip(self.subchannels, self.samples.tolist(), strict=True):
@@ -155,6 +155,7 @@ class Sensor:
                     next(flags),
                     heard,
                     samples,
+                    gain_db,
                 )
 
 
@@ -204,7 +205,7 @@ def _flag_tuples(
         "always_on": decisions.borrowed,
         **impairments.subchannel,
     }
-    receiver = {"floor_held": decisions.held, **impairments.receiver}
+    receiver = {"floor_held": decisions.held, "few_intervals": decisions.few, **impairments.receiver}
     any_subchannel = np.logical_or.reduce([raised[:, :count] for raised in special.values()])
     any_receiver = np.logical_or.reduce(list(receiver.values()))
     raised_at = (any_subchannel | any_receiver[:, None]).tolist()

@@ -19,6 +19,7 @@ class ChannelReport:
     flags: impairments and caveats an operator can read, e.g. `clipping`, `nonstationary`.
     signal_snr_db: the SNR that pm is stated for, gamma_c of eq. (6): the mean of what was heard here, or the weakest
     signal of the design while nothing was. samples: effective number of independent samples in energy_dbfs.
+    gain_db: the tuner gain really set, None when unknown.
     """
 
     sensor: str
@@ -42,6 +43,7 @@ class ChannelReport:
     flags: tuple[str, ...] = ()
     signal_snr_db: float | None = None
     samples: float | None = None
+    gain_db: float | None = None
 
     @property
     def subchannel(self) -> Subchannel:

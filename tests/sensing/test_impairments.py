@@ -134,5 +134,5 @@ def test_lost_samples_are_flagged_on_the_interval_after():
 
 def test_every_flag_is_explained():
     raised = {"clipping", "dc", "image", "leakage", "low_level", "gain_step", "agc", "rate_rounded", "center_rounded",
-              "samples_lost", "nonstationary", "always_on", "floor_held", "infeasible"}  # fmt: skip
+              "samples_lost", "nonstationary", "always_on", "floor_held", "few_intervals", "infeasible"}  # fmt: skip
     assert set(FLAGS) == raised

@@ -161,6 +161,18 @@ def test_a_recording_shorter_than_an_interval_is_called_too_short(tmp_path, caps
     assert "less than one sensing interval" in capsys.readouterr().err
 
 
+def test_hardly_any_intervals_are_judged_and_flagged(recording, capsys):
+    for interval_ms, intervals in ((200, 1), (100, 2)):
+        reports = lines(capsys, recording, "--json", "--interval", interval_ms)
+        assert len(reports) == 8 * intervals
+        assert all("few_intervals" in report["flags"] for report in reports)
+
+
+def test_reports_carry_the_gain(recording, capsys):
+    assert {report["gain_db"] for report in lines(capsys, recording, "--json", "--gain", 25.4)} == {25.4}
+    assert {report["gain_db"] for report in lines(capsys, recording, "--json")} == {None}
+
+
 def test_silence_is_no_signal(tmp_path, capsys):
     path = tmp_path / "air_868.3M_1000k.cf32"
     path.write_bytes(np.zeros(100_000, dtype=np.complex64).tobytes())
