@@ -23,6 +23,7 @@ Identity = Callable[[str], tuple[int, str | None]]
 
 # A column after the last of a CSV: it catches lines that are too long.
 BEYOND: Final = "airshed_beyond"
+_MICROSECONDS: Final = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 BATCH_ROWS: Final = 50_000
 
 
@@ -53,9 +54,9 @@ def csv_header(path: Path) -> list[str]:
     """Column names of a CSV file, in lower case."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:
             header = next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise BadInput(f"{path}: not readable as CSV ({error})") from None
     names = [name.strip().lower() for name in header]
     if not names or len(set(names)) != len(names) or not all(names):
@@ -133,8 +134,15 @@ class DuckEngine:
 
     def source(self, view: str, part: Part) -> dict[str, Family]:
         with self._translated(f"{part.path}: not readable"):
-            self.db.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {self._reader(part)}")
-            described = self.db.execute(f"DESCRIBE {view}").fetchall()
+            described = self.db.execute(f"DESCRIBE SELECT * FROM {self._reader(part)}").fetchall()
+            # Timestamps of other than microseconds (pandas writes nanoseconds) are brought to those.
+            finer = [
+                f'"{name}"::{_MICROSECONDS["ZONE" in kind or "TZ" in kind]} AS "{name}"'
+                for name, kind, *_ in described
+                if kind.startswith("TIMESTAMP") and kind not in _MICROSECONDS
+            ]
+            replaced = f"REPLACE ({', '.join(finer)})" if finer else ""
+            self.db.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * {replaced} FROM {self._reader(part)}")
         return {name: family(kind) for name, kind, *_ in described}
 
     def _reader(self, part: Part, extra: str = "") -> str:
@@ -148,7 +156,8 @@ class DuckEngine:
         )
 
     def view(self, name: str, select: str) -> None:
-        self.db.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
+        with self._translated("the pipeline failed"):
+            self.db.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
 
     def table(self, name: str, select: str) -> None:
         with self._translated("the pipeline failed"):
@@ -230,6 +239,8 @@ class DuckEngine:
             ) from None
         except (self._duckdb.InvalidInputException, self._duckdb.IOException) as error:
             raise BadInput(f"{what}: {str(error).splitlines()[0]}") from None
+        except self._duckdb.Error as error:
+            raise Failed(f"{what}: {str(error).splitlines()[0]}") from error
 
     def close(self) -> None:
         self.db.close()

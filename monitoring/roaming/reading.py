@@ -101,7 +101,7 @@ def _as_text(raw: str, family: str, kind: str) -> str:
     if family == "text":
         return f"NULLIF(trim(CAST({raw} AS STRING)), '')"
     if family == "number" and kind not in (*_LIMITS, "time"):
-        return f"CAST(CAST({raw} AS BIGINT) AS STRING)"
+        return f"CAST(try_cast({raw} AS BIGINT) AS STRING)"
     return raw
 
 

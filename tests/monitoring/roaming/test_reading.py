@@ -49,6 +49,16 @@ def test_first_flaw_is_the_reason_and_a_row_counts_once(write_folder: Any, row: 
     assert found["rejected"] == {"radio": {"sim_mcc: not 3 digits": 1}}
 
 
+def test_bytes_that_are_no_text_are_counted_not_dropped(write_folder: Any, row: Any, roam_json: Any) -> None:
+    folder = write_folder(radio=[row.radio("good")])
+    with (folder / "radio.csv").open("ab") as file:
+        file.write(b"\xff\xfe,234,10,35000001,s1,2019-04-05T12:00:00Z,attach,OK,2G,Gb\n")
+    found = roam_json("classify", folder)
+    assert found["rows"]["radio"] == 2
+    assert sum(found["rejected"]["radio"].values()) == 1
+    assert Path(found["set_aside"]["radio"]).read_text().count("radio.csv") == 1
+
+
 def test_lines_of_the_wrong_width(write_folder: Any, row: Any, roam_json: Any) -> None:
     folder = write_folder(radio=[row.radio("good")])
     with (folder / "radio.csv").open("a") as file:
@@ -99,8 +109,13 @@ def test_parquet_of_numbers_and_timestamps_reads_as_csv_of_text(write_folder: An
     columns = {key: [entry[key] for entry in rows] for key in rows[0]}
     columns |= {key: [int(value) for value in columns[key]] for key in ("user", "sim_mcc", "sim_mnc", "tac")}
     (folder / "radio.csv").unlink()
-    for times in ([noon] * 3, [noon.timestamp()] * 3):
-        pq.write_table(pa.table({**columns, "time": times}), folder / "radio.parquet")
+    kinds = (
+        pa.float64(),
+        *(pa.timestamp(unit, zone) for unit in ("ms", "us", "ns") for zone in (None, "Europe/London")),
+    )
+    for kind in kinds:
+        noons = [noon.timestamp() if pa.types.is_floating(kind) else noon] * 3
+        pq.write_table(pa.table({**columns, "time": pa.array(noons, kind)}), folder / "radio.parquet")
         assert roam_json("catalog", folder)["catalog"] == text
 
 
