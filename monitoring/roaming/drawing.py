@@ -51,13 +51,20 @@ def _smallest(figure: Figure) -> float:
 
 
 def _bars(axes: Any, figure: Figure) -> None:
+    """A bar a row for each column of percents, or for the counts when there is none."""
     rows = figure.rows[:MOST_BARS]
     place = next(index for index, value in enumerate(rows[0]) if isinstance(value, (int, float)))
-    shown = len(figure.columns) - 1 if figure.columns[-1].startswith("percent") else place
+    shown = [index for index, name in enumerate(figure.columns) if name.startswith("percent")] or [place]
     names = [" ".join(str(part) for part in row[:place]) for row in rows]
-    axes.bar(range(len(rows)), [row[shown] or 0 for row in rows], color="#33658a")
+    width = 0.8 / len(shown)
+    for number, column in enumerate(shown):
+        left = [index + (number - (len(shown) - 1) / 2) * width for index in range(len(rows))]
+        axes.bar(left, [row[column] or 0 for row in rows], width, label=figure.columns[column])
     axes.set_xticks(range(len(rows)), names, rotation=60, ha="right", fontsize=7)
-    axes.set_ylabel(figure.columns[shown])
+    if len(shown) > 1:
+        axes.legend(fontsize=8)
+    else:
+        axes.set_ylabel(figure.columns[shown[0]])
 
 
 def _heatmap(axes: Any, figure: Figure) -> None:
