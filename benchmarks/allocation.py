@@ -35,7 +35,8 @@ from allocation.attempts import SlotGrid
 from allocation.policies import policy_named
 from channel_status.embedded import private_server
 from channel_status.protocol import ChannelStatusDatabase, LeaseOrder
-from channel_status.redis_door import connect
+from channel_status.redis_door import RedisDatabase, connect
+from controller.allocator import Allocator
 from controller.decision import Inputs, decide
 from controller.requests import Ask
 from controller.snapshot import Snapshot
@@ -43,6 +44,7 @@ from gateway_agent.wire import controller_pb2 as wire
 from gateway_agent.wire import controller_pb2_grpc as wire_grpc
 from spectrum.eu868 import LORAWAN_DEFAULT_CHANNELS, LORAWAN_EXTRA_CHANNELS, Subchannel
 from spectrum.report import ChannelReport
+from spectrum.site_file import parse_site
 from spectrum.status import ChannelStatus
 from testbed.demo_site import free_port
 
@@ -178,6 +180,28 @@ def over_grpc(port: int, gateways: int, window: int, seconds: float, repeat: int
     }
 
 
+def state_of_a_large_site(database: RedisDatabase, devices: int = 100_000) -> dict[str, float]:
+    """Memory for 1,000 subchannels and a lease, a decision and a ledger for each of `devices`."""
+    centres = ", ".join(f"{865.1e6 + 130e3 * i:.0f}" for i in range(40))
+    site = parse_site(
+        f'[site]\nname = "large"\n[spectrum]\nlora_center_hz = [{centres}]\nsigfox_groups = 960\n'
+        "[controller]\nhorizon_s = 3000.0\nstatus_max_age_s = 3600.0\nlongest_lease_s = 3600.0",
+        "large.toml",
+    )
+    sense_everything(database, "large", (*site.spectrum.lora, *site.spectrum.sigfox))
+    allocator, now_s = Allocator(site, database), time.time()
+    for first in range(0, devices, 64):
+        asks = [Ask(f"r{i}", f"device-{i:08d}", "gw", "lora", 0.0566, 1, True) for i in range(first, first + 64)]
+        allocator.answer(asks, now_s)
+    memory = database.memory_bytes()
+    return {
+        "state_devices": float(devices),
+        "state_subchannels": float(len(site.spectrum.lora) + len(site.spectrum.sigfox)),
+        "state_redis_mb": memory / 2**20,
+        "state_this_process_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
 def cpu_s(pid: int) -> float:
     """Processor time a process has used: a figure that a busy machine disturbs less than the clock."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -206,7 +230,14 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=1, help="requests a gateway has under way (default 1)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--state", action="store_true", help="only: memory of 100,000 devices and 1,000 subchannels")
     options = parser.parse_args()
+    if options.state:
+        with private_server() as url:
+            database = connect(url)
+            print(json.dumps(state_of_a_large_site(database)))
+            database.close()
+        return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="airshed-bench-")))
         url = stack.enter_context(private_server())

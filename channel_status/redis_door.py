@@ -286,6 +286,12 @@ class RedisDatabase:
         with self._translated():
             self._redis.ping()
 
+    def memory_bytes(self) -> int:
+        """Memory the server uses for everything it holds."""
+        with self._translated():
+            used: int = self._redis.info("memory")["used_memory"]
+        return used
+
     def erase(self) -> None:
         """Forget everything in the server; only for a server of our own."""
         with self._translated():
