@@ -29,6 +29,9 @@ DRIFT: Final = 100e-6
 WINDOW_S: Final = 2.0
 
 
+State = Literal["running", "stale", "closed", "failed"]
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """How a live source is doing.
@@ -38,7 +41,7 @@ class Health:
     arrived while the queue was full. reason: what an operator should read, empty while all is well.
     """
 
-    state: Literal["running", "stale", "closed", "failed"]
+    state: State
     since_s: float
     lost_samples: int = 0
     overrun_samples: int = 0
@@ -57,7 +60,7 @@ class HealthLog:
         self._now = now
         self.present = Health("running", now())
 
-    def turn(self, state: Literal["running", "stale", "closed", "failed"], reason: str = "") -> None:
+    def turn(self, state: State, reason: str = "") -> None:
         """Enter a state; leaving `stale` for `running` counts a restart."""
         if state == self.present.state:
             return
@@ -280,13 +283,17 @@ class LiveSource(SourceContext):
         while not self._closing.is_set():
             block = self._queue.pull(min(0.1, self._patience.stall_s / 4))
             if block is not None:
-                self._log.turn("running")
+                self._turn("running")
                 yield block
                 continue
             trouble = self._trouble()
             if trouble and not self._closing.is_set():
-                self._log.turn("stale", trouble)
+                self._turn("stale", trouble)
                 self._restart(trouble)
+
+    def _turn(self, state: State, reason: str = "") -> None:
+        self._log.count(self._queue.lost_samples, self._queue.overrun_samples)
+        self._log.turn(state, reason)
 
     def _trouble(self) -> str:
         if self._receiver.ended:
@@ -316,7 +323,7 @@ class LiveSource(SourceContext):
             return
 
     def _give_up(self, reason: str) -> None:
-        self._log.turn("failed", reason)
+        self._turn("failed", reason)
         raise Failed(f"{self._name} is gone: {reason}")
 
     def close(self) -> None:
@@ -324,4 +331,4 @@ class LiveSource(SourceContext):
         self._closing.set()
         self._queue.close()
         self._receiver.stop()
-        self._log.turn("closed")
+        self._turn("closed")

@@ -107,6 +107,7 @@ def test_a_dongle_that_falls_silent_is_stale_then_restarted(dongle, fault) -> No
         after = take(source, 1)[0]
         assert [health.state for health in states] == ["stale", "running"]
         assert states[0].reason
+        assert states[1].lost_samples == after.lost_samples
         assert source.health.restarts == 1
     assert before[-1].lost_samples == 0
     assert after.lost_samples > 0
