@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from allocation.policies import POLICIES
-from planning.simulate.scenario import ACCESSES, DUTY_READINGS, FADINGS, SF_ORDERS, TRAFFICS
+from planning.simulate.scenario import ACCESSES, CAPTURE_RULES, DUTY_READINGS, FADINGS, SF_ORDERS, TRAFFICS
 from spectrum.errors import BadInput
 from terminal.command import emit_json, json_option, progress
 
@@ -62,7 +62,11 @@ class Packets(click.ParamType[tuple[int, int]]):
 FIELDS: Final[dict[str, tuple[str, Any, str]]] = {
     "devices": ("devices", int, "Number of devices."),
     "subchannels": ("subchannels", int, "Subchannels they share."),
-    "policy": ("policy", click.Choice(list(POLICIES)), "How a subchannel is chosen; the controller's own table."),
+    "policy": (
+        "policy",
+        click.Choice(list(POLICIES)),
+        "How a subchannel is chosen; the controller's own table.  [default: algorithm1, random with one attempt]",
+    ),
     "attempts": ("attempts", int, "N of Algorithm 1: draws per transmission, the last of which stands."),
     "fresh": ("fresh", bool, "After N failures make one more draw instead of keeping the last."),
     "access": ("access", click.Choice(ACCESSES), "Start at any time, or at slots of one airtime."),
@@ -97,7 +101,12 @@ FIELDS: Final[dict[str, tuple[str, Any, str]]] = {
     "energy-mj": ("energy_mj", float, "Millijoules per frame, instead of airtime x current x voltage (paper: 48.68)."),
     "sleep-current": ("sleep_current_ua", float, "Current between frames in uA, for the battery life."),
     "gateways": ("gateways", int, "Gateways; more than one switches the radio model on."),
-    "capture": ("capture", bool, "A frame 6 dB above all that disturbs it survives; harmless before the lock."),
+    "capture": ("capture", bool, "A frame 6 dB above those of its SF survives; what ends before its lock is harmless."),
+    "capture-rule": (
+        "capture_rule",
+        click.Choice(CAPTURE_RULES),
+        "6 dB above the others of its SF that are heard (sir), or above all, other SF and noise (sinr, the thesis).",
+    ),
     "inter-sf": ("inter_sf", bool, "Other spreading factors interfere too (SIR of the thesis, table B.1)."),
     "demodulators": ("demodulators", int, "Demodulation paths per gateway (SX1301: 8); 0 for any number."),
     "radius": ("radius_m", float, "Radius in metres of the disc that devices and gateways stand in."),
@@ -150,6 +159,8 @@ def scenario_options(technology: str) -> Callable[[Callable[..., Any]], Callable
             default = getattr(base, field)
             if technology == "sigfox":
                 default = SIGFOX_DEFAULTS.get(name, default)
+            if name == "policy":
+                default = None
             flag = f"--{name}/--no-{name}" if kind is bool else f"--{name}"
             shown: bool | str = default is not None
             if isinstance(default, tuple):

@@ -101,8 +101,9 @@ def survives(
         if other.start_s >= own.start_s + limits.reach_s[own.kind]:
             continue
         if other.kind == own.kind:
-            same += power[k][g]
-            heard += power[k][g] >= limits.snr[other.kind] * noise
+            is_heard = power[k][g] >= limits.snr[other.kind] * noise
+            heard += is_heard
+            same += power[k][g] if is_heard or scenario.capture_rule == "sinr" else 0.0
         elif scenario.inter_sf:
             across += power[k][g]
             others += 1
@@ -110,4 +111,6 @@ def survives(
         return False
     if not scenario.capture:
         return heard == 0
-    return same == 0.0 or power[i][g] >= linear_from_db(radio.CAPTURE_DB) * (same + across + noise)
+    if scenario.capture_rule == "sinr" and same > 0.0:
+        same += across + noise
+    return power[i][g] >= linear_from_db(radio.CAPTURE_DB) * same

@@ -1,10 +1,16 @@
 """Reception by one or more gateways: path loss, shadowing, fading, capture, inter-SF interference, demodulation paths.
 
-The model is that of the thesis (paper B, section 2) with the notes' reading of its constants (3.B.1). A gateway decodes
-a frame when, with power P there, noise N, and I the sum of the powers of all frames that overlap its critical part:
-P >= G_m N; alone with other spreading factors P >= Gint_m (I + N); with its own one (and others) P >= 6 dB (I + N);
-and a demodulation path is free when the frame starts. What ends before the last `lock_symbols` of the preamble begin
-does no harm: the receiver locks on to four clean symbols. Any gateway is enough.
+Constants are those of the thesis (paper B, table B.1) with the notes' reading of them (3.B.1). A gateway decodes a
+frame when, with power P there, noise N, and I the powers of the frames that overlap its critical part, summed:
+
+- P >= G_m N: it is heard;
+- beside other spreading factors, P >= Gint_m (I_other + N): they are noise to it;
+- beside its own one, P >= 6 dB I_same, over those that are heard there too (rule `sir`). The thesis (B.9, B.10) asks
+  for P >= 6 dB (I_same + I_other + N) over all (rule `sinr`): then even the faintest one raises the SNR needed to 6 dB;
+- a demodulation path is free when it starts.
+
+What ends before the last `lock_symbols` of the preamble begin does no harm: the receiver locks on to four clean
+symbols. Any gateway is enough.
 """
 
 from __future__ import annotations
@@ -201,29 +207,32 @@ def by_cell(buffer, n, classes, subchannels):
 
 
 @njit(cache=True, nogil=True)
-def in_cells(buffer, order, capture):
+def in_cells(buffer, order, capture, with_noise, inter_sf):
     """Starts, and running sums of what the frames do to others, (n + 1, G), in order of cell.
 
-    With capture that is their power; without it, the number of frames heard.
+    To their own class: their power where they are heard (everywhere, with_noise); without capture, 1 where heard. To
+    other classes: their power; empty unless inter_sf.
     """
     starts, _, power, heard, _ = buffer
     n, gateways = order.size, power.shape[1]
     cell_starts = np.empty(n)
-    power_sum = np.zeros((n + 1, gateways))
-    heard_sum = np.zeros((1 if capture else n + 1, gateways), np.int32)
+    same_sum = np.zeros((n + 1, gateways))
+    power_sum = np.zeros((n + 1 if inter_sf else 1, gateways))
     for k in range(n):
         i = order[k]
         cell_starts[k] = starts[i]
         for g in range(gateways):
-            power_sum[k + 1, g] = power_sum[k, g] + power[i, g]
-        if not capture:
+            is_heard = np.int64(heard[i] >> np.uint64(g) & np.uint64(1))
+            harm = power[i, g] if capture else 1.0
+            same_sum[k + 1, g] = same_sum[k, g] + (harm if is_heard or with_noise else 0.0)
+        if inter_sf:
             for g in range(gateways):
-                heard_sum[k + 1, g] = heard_sum[k, g] + np.int32(heard[i] >> np.uint64(g) & np.uint64(1))
-    return cell_starts, power_sum, heard_sum
+                power_sum[k + 1, g] = power_sum[k, g] + power[i, g]
+    return cell_starts, same_sum, power_sum
 
 
 @njit(cache=True, nogil=True)
-def survives(own, g, f, low, high, across_any, power_sum, heard_sum, noise, sir, ratio, capture):
+def survives(own, g, f, low, high, across_any, same_sum, power_sum, noise, sir, ratio, capture, with_noise):
     """Whether a frame of power `own` beats, at gateway g, the frames low[p]..high[p] - 1 of each class p."""
     across = 0.0
     if across_any:
@@ -234,15 +243,16 @@ def survives(own, g, f, low, high, across_any, power_sum, heard_sum, noise, sir,
             return False
     if high[f] - low[f] == 1:  # itself
         return True
+    among = same_sum[high[f], g] - same_sum[low[f], g]
     if not capture:
-        return heard_sum[high[f], g] - heard_sum[low[f], g] == 1
-    among = power_sum[high[f], g] - power_sum[low[f], g] - own
-    return own >= ratio * (max(among, 0.0) + across + noise)
+        return among == 1.0
+    among = max(among - own, 0.0)
+    return own >= ratio * (among + across + noise if with_noise else among)
 
 
 @njit(cache=True, nogil=True)
 def decide(
-    buffer, n, first, last, subchannels, thresholds, noise, ratio, capture, inter_sf,
+    buffer, n, first, last, subchannels, thresholds, noise, ratio, capture, with_noise, inter_sf,
     delivered, messages_delivered, arrived, clusters,
 ):  # fmt: skip
     """Judge frames first..last - 1 of the buffer; all n that can interfere with them are there.
@@ -254,7 +264,7 @@ def decide(
     _, reach_s, critical_s, _, sir = thresholds
     classes, gateways = reach_s.size, power.shape[1]
     heads, order = by_cell(buffer, n, classes, subchannels)
-    cell_starts, power_sum, heard_sum = in_cells(buffer, order, capture)
+    cell_starts, same_sum, power_sum = in_cells(buffer, order, capture, with_noise, inter_sf)
     low, high = np.empty(classes, np.int64), np.empty(classes, np.int64)
     for cell in range(subchannels * classes):
         f = cell % classes
@@ -286,7 +296,9 @@ def decide(
                 if bits >> np.uint64(g) & np.uint64(1) == 0:
                     continue
                 own = power[i, g]
-                if survives(own, g, f, low, high, across_any, power_sum, heard_sum, noise, sir[f], ratio, capture):
+                if survives(
+                    own, g, f, low, high, across_any, same_sum, power_sum, noise, sir[f], ratio, capture, with_noise
+                ):  # fmt: skip
                     count_delivery(words[i], delivered, messages_delivered, arrived)
                     break
 
@@ -326,7 +338,8 @@ class RadioReceiver:
         ready = int(np.searchsorted(self.buffer.starts[:n], until_s - longest_s))
         decide(
             self.buffer, n, self.decided, ready, self.scenario.subchannels, self.thresholds, self.noise_mw,
-            linear_from_db(CAPTURE_DB), self.scenario.capture, self.scenario.inter_sf, *self.booked, self.clusters,
+            linear_from_db(CAPTURE_DB), self.scenario.capture, self.scenario.capture_rule == "sinr",
+            self.scenario.inter_sf, *self.booked, self.clusters,
         )  # fmt: skip
         old = int(np.searchsorted(self.buffer.starts[:n], until_s - 2.0 * longest_s))
         for column in self.buffer:

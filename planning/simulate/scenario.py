@@ -17,6 +17,7 @@ TECHNOLOGIES: Final = ("lora", "sigfox")
 ACCESSES: Final = ("pure", "slotted")
 TRAFFICS: Final = ("window", "renewal", "periodic")
 FADINGS: Final = ("none", "rayleigh")
+CAPTURE_RULES: Final = ("sir", "sinr")
 SF_ORDERS: Final = ("random", "distance")
 
 # The paper's section 5 does not say how 0.9 % differs from 2 %; these are the readings (notes 1.4). `limit` is the
@@ -82,6 +83,7 @@ class Scenario:
     sleep_current_ua: float = 0.0
     gateways: int = 1
     capture: bool = False
+    capture_rule: str = "sir"
     inter_sf: bool = False
     demodulators: int = 0
     radius_m: float = 1000.0
@@ -232,6 +234,7 @@ def _check_names(s: Scenario) -> None:
     _one_of("--traffic", s.traffic, TRAFFICS)
     _one_of("--duty-reading", s.duty_reading, DUTY_READINGS)
     _one_of("--fading", s.fading, FADINGS)
+    _one_of("--capture-rule", s.capture_rule, CAPTURE_RULES)
     _one_of("--sf-order", s.sf_order, SF_ORDERS)
     policy_named(s.policy)
 
@@ -302,6 +305,8 @@ def _check_radio(s: Scenario) -> None:
     _above_zero("--path-loss-exponent", s.path_loss_exponent, "")
     _at_least("--shadowing", s.shadowing_db, 0.0, " dB")
     _at_least("--lock-symbols", s.lock_symbols, 0.0)
+    if s.capture_rule != "sir" and not s.capture:
+        raise BadInput(f"--capture-rule {s.capture_rule} is a rule of capture: add --capture")
     if s.technology == "sigfox" and s.inter_sf:
         raise BadInput("SigFox has no spreading factors: leave out --inter-sf")
 

@@ -20,10 +20,15 @@ PARTS_PER_WORKER: Final = 4
 
 
 def grid(base: Mapping[str, Any], axes: Mapping[str, Sequence[Any]]) -> list[Scenario]:
-    """Every combination of the axes' values over the base fields, the last axis fastest."""
-    return [
-        Scenario(**{**base, **dict(zip(axes, values, strict=True))}) for values in itertools.product(*axes.values())
-    ]
+    """Every combination of the axes' values over the base fields, the last axis fastest.
+
+    A policy of None is Algorithm 1, or random access where one attempt makes them the same.
+    """
+    combinations = [{**base, **dict(zip(axes, values, strict=True))} for values in itertools.product(*axes.values())]
+    for fields in combinations:
+        if fields.get("policy") is None:
+            fields["policy"] = "algorithm1" if fields.get("attempts", 1) > 1 else "random"
+    return [Scenario(**fields) for fields in combinations]
 
 
 def cores() -> int:

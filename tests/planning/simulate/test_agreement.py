@@ -94,7 +94,8 @@ def capture_cells() -> Iterator[Cell]:
         for radius_m in (300.0, 900.0):
             scenario = Scenario(
                 devices=devices, subchannels=1, policy="random", traffic="renewal", interval_s=60.0, duration_s=120.0,
-                spreading_factors=(8, 10), payload_bytes=20, capture=True, inter_sf=True, fading="rayleigh",
+                spreading_factors=(8, 10), payload_bytes=20, capture=True, capture_rule="sinr", inter_sf=True,
+                fading="rayleigh",
                 radius_m=radius_m, lock_symbols=10.0, runs=60, seed=next(SEEDS),
             )  # fmt: skip
             tallies = engine.run(scenario)

@@ -36,6 +36,9 @@ WINDOW: dict[str, dict[str, Any]] = {
         "capture": True, "inter_sf": True, "spreading_factors": (7, 8, 10), "fading": "rayleigh", "demodulators": 2,
         "sf_order": "distance",
     },
+    "capture-over-noise": {
+        "capture": True, "capture_rule": "sinr", "inter_sf": True, "spreading_factors": (7, 8), "gateways": 2,
+    },
     "capture-slotted": {"capture": True, "access": "slotted", "attempts": 2, "radius_m": 300.0},
     "capture-copies": {"technology": "sigfox", "copies": 3, "capture": True, "window_s": 60.0, "radius_m": 30000.0},
 }  # fmt: skip
@@ -67,6 +70,7 @@ TIME_LINE: dict[str, dict[str, Any]] = {
         "attempts": 2, "capture": True, "inter_sf": True, "spreading_factors": (7, 8, 10), "fading": "rayleigh",
         "demodulators": 2, "gateways": 2,
     },
+    "capture-over-noise": {"policy": "random", "capture": True, "capture_rule": "sinr", "radius_m": 700.0},
     "inter-sf-only": {"policy": "random", "inter_sf": True, "spreading_factors": (7, 9)},
 }  # fmt: skip
 
