@@ -141,7 +141,7 @@ def _configs(options: SenseOptions, source: IqSource) -> list[SensorConfig]:
         design=options.design,
         calibration=options.calibration,
     )
-    _check_enough(source, first.interval_s, options)
+    _check_enough(source, first.interval_s, options, "--interval takes a shorter one")
     if not options.sigfox:
         return [first]
     if not captured((SIGFOX_UPLINK,), tuning.center_hz, tuning.rate_hz):
@@ -155,6 +155,7 @@ def _configs(options: SenseOptions, source: IqSource) -> list[SensorConfig]:
         interval_s=SIGFOX_INTERVAL_S,
         bin_hz=SIGFOX_BIN_HZ,
     )
+    _check_enough(source, fine.interval_s, options, "leave --sigfox away")
     return [first, fine]
 
 
@@ -177,12 +178,12 @@ def _interval_s(options: SenseOptions, source: IqSource) -> float:
     return INTERVAL_S
 
 
-def _check_enough(source: IqSource, interval_s: float, options: SenseOptions) -> None:
+def _check_enough(source: IqSource, interval_s: float, options: SenseOptions, advice: str) -> None:
     """A recording shorter than one sensing interval would end without a word."""
     if isinstance(source, FileSource) and not (options.wanted.follow or options.wanted.loop):
         duration_s = source.recording.duration_s
         if duration_s < interval_s:
             raise BadInput(
                 f"{source.name} lasts {duration_s * 1e3:.3g} ms, less than one sensing interval of "
-                f"{interval_s * 1e3:g} ms: is it truncated? --interval takes a shorter one"
+                f"{interval_s * 1e3:g} ms: is it truncated? Else {advice}"
             )
