@@ -37,8 +37,9 @@ def tidy(trace: Receptions, merge_s: float = MERGE_S) -> Tidy:
     order = np.lexsort((trace.time_s, trace.device))
     device, time_s, gateway = trace.device[order], trace.time_s[order], trace.gateway[order]
     kind = _kinds(trace)[order]
-    first = _first_copies(device, time_s, gateway, kind, merge_s if trace.gateways else SAME_S)
-    heard = np.cumsum(first) - 1
+    earliest = _earliest_copies(device, time_s, gateway, kind, merge_s if trace.gateways else SAME_S)
+    first = earliest == np.arange(earliest.size)
+    heard = (np.cumsum(first) - 1)[earliest]
     kept = replace(
         trace,
         device=device[first],
@@ -72,25 +73,26 @@ def _out_of_order(trace: Receptions) -> int:
     return int((lifted < np.maximum.accumulate(lifted)).sum())
 
 
-def _first_copies(device: Ints, time_s: Floats, gateway: Ints, kind: Ints, merge_s: float) -> NDArray[np.bool_]:
-    """Which rows (sorted by device and time) are no copy of an earlier one.
+def _earliest_copies(device: Ints, time_s: Floats, gateway: Ints, kind: Ints, merge_s: float) -> Ints:
+    """For each row (sorted by device and time) the row it is a copy of: itself, where it is no copy.
 
     A copy comes within `merge_s` of the first of its group, through a gateway that is not in the group yet and with
     the same application and size; through the same gateway only at the same instant.
     """
     if time_s.size == 0:
-        return np.ones(0, dtype=bool)
+        return np.empty(0, dtype=np.int64)
     near = (np.diff(device) == 0) & (np.diff(time_s) <= merge_s)
     first = np.concatenate([[True], ~near])
     group = np.cumsum(first) - 1
     sizes = np.bincount(group)
     doubtful = _doubtful(group, sizes, time_s, gateway, kind, merge_s)
     starts = np.flatnonzero(first)
+    earliest = starts[group]
     for index in np.flatnonzero(doubtful):
         begin = int(starts[index])
         rows = slice(begin, begin + int(sizes[index]))
-        first[rows] = _split(time_s[rows], gateway[rows], kind[rows], merge_s)
-    return first
+        earliest[rows] = begin + _split(time_s[rows], gateway[rows], kind[rows], merge_s)
+    return np.asarray(earliest)
 
 
 def _doubtful(group: Ints, sizes: Ints, time_s: Floats, gateway: Ints, kind: Ints, merge_s: float) -> NDArray[np.bool_]:
@@ -108,16 +110,17 @@ def _doubtful(group: Ints, sizes: Ints, time_s: Floats, gateway: Ints, kind: Int
     return doubtful
 
 
-def _split(time_s: Floats, gateway: Ints, kind: Ints, merge_s: float) -> NDArray[np.bool_]:
-    first = np.zeros(time_s.size, dtype=bool)
-    open_groups: list[tuple[float, int, set[int]]] = []
-    for row, (time, heard_by, label) in enumerate(zip(time_s.tolist(), gateway.tolist(), kind.tolist(), strict=True)):
-        for begun, of, gateways in open_groups:
-            fresh = heard_by not in gateways or time - begun <= SAME_S
-            if label == of and time - begun <= merge_s and fresh:
+def _split(time_s: Floats, gateway: Ints, kind: Ints, merge_s: float) -> Ints:
+    """For each row of a group the row in it that it is a copy of, by the plain rule."""
+    earliest = np.arange(time_s.size)
+    begun: list[tuple[int, set[int]]] = []
+    for row, heard_by in enumerate(gateway.tolist()):
+        for of, gateways in begun:
+            apart_s = time_s[row] - time_s[of]
+            if kind[row] == kind[of] and apart_s <= merge_s and (heard_by not in gateways or apart_s <= SAME_S):
                 gateways.add(heard_by)
+                earliest[row] = of
                 break
         else:
-            first[row] = True
-            open_groups.append((time, label, {heard_by}))
-    return first
+            begun.append((row, {heard_by}))
+    return earliest

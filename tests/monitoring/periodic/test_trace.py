@@ -121,6 +121,14 @@ def test_copies_through_other_gateways_are_merged_and_transmissions_are_not() ->
     assert result.receptions.notes.out_of_order == 1
 
 
+def test_a_copy_is_that_of_its_own_report() -> None:
+    # two reports overlap: the copy through i at 11.9 can only be the first one's, that through h at 12.1 the second's
+    rows = [("a", 10.0, "g"), ("a", 10.1, "h"), ("a", 10.9, "g"), ("a", 11.9, "i"), ("a", 12.1, "h")]
+    result = tidy(trace_of(rows))
+    assert result.receptions.time_s.tolist() == [10.0, 10.9]
+    assert result.heard.tolist() == [0, 0, 1, 0, 1]
+
+
 def test_reports_of_unlike_size_are_no_copies() -> None:
     trace = replace(trace_of([("a", 10.0, "g"), ("a", 10.3, "h"), ("a", 10.5, "i")]), size=np.array([12, 30, 12]))
     assert tidy(trace).receptions.time_s.tolist() == [10.0, 10.3]
