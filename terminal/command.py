@@ -86,8 +86,8 @@ def _complain(message: str, status: int) -> int:
 
 
 def emit_json(value: Mapping[str, Any], stream: IO[str] | None = None) -> None:
-    """Print one JSON object on one line; infinities and NaN, which JSON has not, become null."""
-    print(json.dumps(_finite(value), separators=(", ", ": ")), file=stream or sys.stdout)
+    """Print one JSON object on one line at once; infinities and NaN, which JSON has not, become null."""
+    print(json.dumps(_finite(value), separators=(", ", ": ")), file=stream or sys.stdout, flush=True)
 
 
 def _finite(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from typing import Final
 
 import click
@@ -19,10 +18,9 @@ MODELS: Final = {
     "pool": ("planning.models.pool_command:pool", "a resource pool for periodic reporters and their repetitions"),
     "site": ("planning.models.site_command:site", "all models together for one site file, with what would help"),
 }
-AVAILABLE: Final = {name: row for name, row in MODELS.items() if find_spec(row[0].split(":")[0])}
 
 
-@click.command(cls=LazyGroup, name="plan", lazy=AVAILABLE, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, name="plan", lazy=MODELS, context_settings={"help_option_names": ["-h", "--help"]})
 def plan() -> None:
     """How much can a site carry? Each model answers one question and names its assumption and its error.
 
