@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -108,6 +109,21 @@ def run_monitor(
             continue
         if not busy:
             stop.wait(pause_s)
+
+
+@contextmanager
+def monitoring(
+    database: ChannelStatusDatabase, site: str, clock: Callable[[], float], pause_s: float = PAUSE_S
+) -> Iterator[SiteMonitor]:
+    """Monitor a site in a thread of its own for as long as the context lasts."""
+    monitor, stop = SiteMonitor(database, site), threading.Event()
+    thread = threading.Thread(target=run_monitor, args=(monitor, stop, clock, pause_s), name="monitoring", daemon=True)
+    thread.start()
+    try:
+        yield monitor
+    finally:
+        stop.set()
+        thread.join()
 
 
 def site_kpis(database: ChannelStatusDatabase, site: str) -> Iterator[DeviceKpi]:

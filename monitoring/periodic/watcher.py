@@ -260,17 +260,23 @@ class Watcher:
             if kpi is not None:
                 yield kpi
 
-    def metrics(self, now_s: float) -> dict[str, float]:
-        """Gauges and counters by Prometheus name."""
-        from monitoring.periodic.fleet import fleet_kpi
-
-        fleet = fleet_kpi(self.kpis(now_s))
+    def metrics(self) -> dict[str, float]:
+        """Gauges and counters by Prometheus name, in one light pass over the states."""
+        known = offline = degraded = received = missed = 0
+        for state in self._devices.values():
+            tracks = [track for stream in state.streams.values() for track in stream.tracks]
+            known += bool(tracks)
+            offline += state.offline
+            degraded += any(track.degraded for track in tracks)
+            received += sum(track.received for track in tracks)
+            missed += sum(track.missed for track in tracks)
+        sent = received + missed
         values: dict[str, float] = {
-            "airshed_monitoring_devices": fleet.devices,
-            "airshed_monitoring_devices_with_period": fleet.with_period,
-            "airshed_monitoring_devices_offline": fleet.offline,
-            "airshed_monitoring_devices_degraded": fleet.degraded,
-            "airshed_monitoring_outage_ratio": fleet.outage or 0.0,
+            "airshed_monitoring_devices": len(self._devices),
+            "airshed_monitoring_devices_with_period": known,
+            "airshed_monitoring_devices_offline": offline,
+            "airshed_monitoring_devices_degraded": degraded,
+            "airshed_monitoring_outage_ratio": missed / sent if sent else 0.0,
             "airshed_monitoring_receptions_total": self.counters.receptions,
             "airshed_monitoring_duplicates_total": self.counters.duplicates,
             "airshed_monitoring_refused_total": self.counters.refused,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
-from monitoring.periodic.live import SiteMonitor, run_monitor, site_kpis
+from monitoring.periodic.live import SiteMonitor, monitoring, run_monitor, site_kpis
 from monitoring.periodic.store import DatabaseMonitoringStore
 from monitoring.periodic.timetable import timetable
 
@@ -25,7 +26,7 @@ def uplinks(device: str, slots: int = 60, period_s: float = 600.0) -> list[bytes
         records.encode(
             {
                 "device": device,
-                "time_s": time,
+                "time_s": time_s,
                 "gateway": gateway,
                 "subchannel_hz": 868.1e6,
                 "rssi_dbm": -100.0,
@@ -33,7 +34,7 @@ def uplinks(device: str, slots: int = 60, period_s: float = 600.0) -> list[bytes
                 "size_bytes": 20,
             }
         )
-        for time in times.tolist()
+        for time_s in times.tolist()
         for gateway in ("north", "south")
     ]
 
@@ -104,6 +105,18 @@ def test_the_loop_runs_until_stopped(database: ChannelStatusDatabase) -> None:
 
     run_monitor(monitor, stop, clock, pause_s=0.0)
     assert monitor.watcher.counters.receptions == 120
+
+
+def test_a_thread_beside_the_controller_ends_with_its_context(database: ChannelStatusDatabase) -> None:
+    database.append("s", "uplinks", uplinks("a"))
+    with monitoring(database, "s", lambda: NOW_S, pause_s=0.01) as monitor:
+        for _ in range(500):
+            if monitor.watcher.counters.receptions == 120:
+                break
+            time.sleep(0.01)
+    assert monitor.watcher.counters.receptions == 120
+    assert "monitoring" not in [thread.name for thread in threading.enumerate()]
+    assert [one.device for one in site_kpis(database, "s")] == ["a"]
 
 
 def test_a_database_that_fails_once_loses_nothing(

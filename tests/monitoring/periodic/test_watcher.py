@@ -45,7 +45,10 @@ def test_a_device_that_stops_raises_one_alarm_and_its_return_ends_it(rng: np.ran
     assert kpi.offline
     assert kpi.offline_probability > 0.5
     assert kinds(watcher.receive(Reception("a", last + 60_000.0, "g"))) == ["silence", "online"]
-    assert watcher.metrics(last + 60_000.0)["airshed_monitoring_devices_offline"] == 0
+    metrics = watcher.metrics()
+    assert metrics["airshed_monitoring_devices_offline"] == 0
+    assert metrics["airshed_monitoring_offline_events_total"] == 1
+    assert metrics["airshed_monitoring_outage_ratio"] == pytest.approx(kpi.outage or 0.0, abs=0.02)
 
 
 def test_alarms_of_healthy_devices_keep_to_the_chosen_rate(rng: np.random.Generator) -> None:
