@@ -1,8 +1,8 @@
 """Reading a reception trace: CSV or Parquet, whatever the clock it was written with.
 
-Columns: device and time_s; optional application, gateway, size. Times may be seconds, milli-, micro- or nanoseconds
-since any origin, or ISO 8601 with or without a zone, even mixed in one file. Rows that cannot be read are counted with
-an example; nothing is dropped silently.
+Columns: device and time_s; optional network, application, gateway, size. Times may be seconds, milli-, micro- or
+nanoseconds since any origin, or ISO 8601 with or without a zone, even mixed in one file. Rows that cannot be read are
+counted with an example; nothing is dropped silently.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ DEVICE_NAMES: Final = ("device", "device_id", "dev_eui", "deveui", "dev_addr", "
 TIME_NAMES: Final = ("time_s", "time", "timestamp", "time_ms", "time_us", "time_ns", "received_at", "ts")
 APPLICATION_NAMES: Final = ("application", "app", "port", "fport", "f_port")
 GATEWAY_NAMES: Final = ("gateway", "gateway_id", "concentrator", "gw")
+NETWORK_NAMES: Final = ("network", "network_id")
 SIZE_NAMES: Final = ("size", "size_bytes", "payload_size")
 # Largest magnitude that is taken for seconds, milliseconds, microseconds: the year 5138 in each.
 SECONDS_BELOW: Final = 1e11
@@ -103,7 +104,7 @@ def read_trace(path: Path, unit: str = "auto", zone: tzinfo = UTC) -> Receptions
     clock = _needed(table, columns, TIME_NAMES, path)
     named = unit if unit != "auto" else _unit_in(clock)
     times, units, naive = to_seconds(table[clock], named, zone)
-    device_code, devices = _codes(table, device)
+    device_code, devices = _within_networks(table, columns, *_codes(table, device))
     good = np.isfinite(times) & (np.abs(times) < LATEST_S) & (device_code >= 0)
     examples = [*broken[1], *_examples(table, device, clock, np.flatnonzero(~good)[:3])]
     application, applications = _optional_codes(table, columns, APPLICATION_NAMES)
@@ -306,6 +307,23 @@ def _optional_codes(table: pa.Table, columns: dict[str, str], names: Sequence[st
         if name in columns:
             return _codes(table, columns[name])
     return np.full(table.num_rows, -1, dtype=np.int64), ()
+
+
+def _within_networks(
+    table: pa.Table, columns: dict[str, str], device: Ints, names: tuple[str, ...]
+) -> tuple[Ints, tuple[str, ...]]:
+    """Where a trace is of several networks, a device is NETWORK/DEVICE: one identifier may live in two of them."""
+    network, networks = _optional_codes(table, columns, NETWORK_NAMES)
+    if np.unique(network[network >= 0]).size < 2:
+        return device, names
+    good = (device >= 0) & (network >= 0)
+    pairs, first, code = np.unique(network[good] * len(names) + device[good], return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    both = np.full(device.size, -1, dtype=np.int64)
+    both[good] = rank[code]
+    return both, tuple(f"{networks[pair // len(names)]}/{names[pair % len(names)]}" for pair in pairs[order].tolist())
 
 
 def _sizes(table: pa.Table, columns: dict[str, str]) -> Ints | None:

@@ -255,7 +255,7 @@ class Watcher:
 
     def kpis(self, now_s: float) -> Iterator[DeviceKpi]:
         """Every device, in the order first heard."""
-        for device in self._devices:
+        for device in list(self._devices):
             kpi = self.kpi(device, now_s)
             if kpi is not None:
                 yield kpi
@@ -263,8 +263,9 @@ class Watcher:
     def metrics(self) -> dict[str, float]:
         """Gauges and counters by Prometheus name, in one light pass over the states."""
         known = offline = degraded = received = missed = 0
-        for state in self._devices.values():
-            tracks = [track for stream in state.streams.values() for track in stream.tracks]
+        # lists: a scrape may come from another thread than receptions do
+        for state in list(self._devices.values()):
+            tracks = [track for stream in list(state.streams.values()) for track in stream.tracks]
             known += bool(tracks)
             offline += state.offline
             degraded += any(track.degraded for track in tracks)

@@ -72,6 +72,15 @@ def test_other_names_other_delimiters_and_a_byte_order_mark(tmp_path: Path) -> N
     assert trace.gateways == ("g", "h")
 
 
+def test_one_identifier_in_two_networks_is_two_devices(tmp_path: Path) -> None:
+    trace = read_trace(write(tmp_path / "t.csv", "network,device,time_s\nn,a,1\nm,a,2\nn,b,3\nn,a,4\n,a,5\n"))
+    assert trace.devices == ("n/a", "m/a", "n/b")
+    assert trace.device.tolist() == [0, 1, 2, 0]
+    assert trace.notes.unreadable == 1
+    alone = read_trace(write(tmp_path / "u.csv", "network,device,time_s\nn,a,1\nn,b,2\n"))
+    assert alone.devices == ("a", "b")
+
+
 def test_broken_rows_are_counted_with_an_example(tmp_path: Path) -> None:
     text = "device,time_s\na,1\n,2\na,noon\na,\na,inf\na,1,2\nb,3\n"
     trace = read_trace(write(tmp_path / "t.csv", text))
