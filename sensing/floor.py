@@ -31,6 +31,10 @@ FEWEST_START: Final = 3
 STANDS_OUT_DB: Final = 1.5
 STANDS_OUT_OF_FEW_DB: Final = 3.0
 
+# Subchannels below which the band has no curve but a level, or a curve without the steep ends of a filter.
+FEWEST_FOR_A_CURVE: Final = 5
+FEWEST_FOR_STEEP_EDGES: Final = 12
+
 # A common level that rises faster than this from one update to the next is no drift.
 SUDDEN_RISE_DB: Final = 1.0
 
@@ -84,15 +88,15 @@ def noise_quantile(probability: Floats | float, samples: Floats | float) -> Floa
     return np.asarray(special.gammaincinv(m, probability) / m)
 
 
-def fcme(cells: Floats, samples: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Forward consecutive mean excision down each column: mean of the quiet cells and how many there are, shapes (C,).
+def fcme(cells: Floats, samples: Floats) -> Floats:
+    """Forward consecutive mean excision down each column, cells of shape (T, C): mean of the quiet ones, shape (C,).
 
     From the lowest few cells upwards, the next is taken in while it lies below the excision threshold times the mean
     of those already in. A start spread wider than noise can be (a dropout below it) is passed over.
     """
     count = len(cells)
     if count == 1:
-        return cells[0].copy(), np.ones(cells.shape[1], dtype=np.int64)
+        return np.array(cells[0])
     start_cells = min(count, max(FEWEST_START, int(np.ceil(START_SHARE * count))))
     ordered = np.sort(cells, axis=0)
     widest, limit, kept_of_noise = np.array([_excision(count) for count in samples.tolist()]).T
@@ -105,8 +109,7 @@ def fcme(cells: Floats, samples: Floats) -> tuple[Floats, NDArray[np.int64]]:
     stops = ordered[1:] > limit * mean_up_to[:-1]
     stops &= rows[:-1] >= start + start_cells
     end = np.where(stops.any(axis=0), stops.argmax(axis=0), count - 1)
-    mean = np.take_along_axis(mean_up_to, end[None, :], axis=0)[0] / kept_of_noise
-    return mean, (end + 1 - start).astype(np.int64)
+    return np.asarray(np.take_along_axis(mean_up_to, end[None, :], axis=0)[0] / kept_of_noise)
 
 
 @lru_cache(maxsize=1024)
@@ -136,7 +139,7 @@ def minimum(history: History, last: Floor | None, new_rows: int) -> Floor:
 
 def fcme_each(history: History, last: Floor | None, new_rows: int) -> Floor:
     """FCME of each subchannel's own cells. Never sees what is always on."""
-    return _plain(fcme(history.cells, history.samples)[0])
+    return _plain(fcme(history.cells, history.samples))
 
 
 def hybrid(history: History, last: Floor | None, new_rows: int) -> Floor:
@@ -147,13 +150,13 @@ def hybrid(history: History, last: Floor | None, new_rows: int) -> Floor:
     that could be noise, the last one is held, for as long as the long window.
     """
     if last is None:
-        first = _shape(history, None)
+        first = _shape(history)
         level = _common_level(history, first.shape).level
         return Floor(first.shape * level, 1.0, first.borrowed)
     long_rows = len(history.cells)
     reshape_after = min(max(history.recent, 1) * 2, long_rows)
     if last.reshaped_rows + new_rows >= reshape_after:
-        fresh = _shape(history, last)
+        fresh = _shape(history)
         shape, borrowed, reshaped_rows = fresh.shape, fresh.borrowed, 0
     else:
         shape, borrowed, reshaped_rows = last.shape, last.borrowed, last.reshaped_rows + new_rows
@@ -166,11 +169,11 @@ def hybrid(history: History, last: Floor | None, new_rows: int) -> Floor:
     return Floor(shape, last.level, borrowed, True, held_rows, reshaped_rows)
 
 
-def _shape(history: History, last: Floor | None) -> Floor:
-    """Shape over the band, with mean noise power 1 at level 1 unless there is no level yet."""
-    own, _ = fcme(history.cells / history.levels[:, None], history.samples)
+def _shape(history: History) -> Floor:
+    """Noise power of each subchannel at a common level of 1."""
+    own = fcme(history.cells / history.levels[:, None], history.samples)
     density_db = 10.0 * np.log10(np.maximum(own / history.bandwidth_hz, 1e-300))
-    curve_db = smooth_curve_db(history.offset, density_db)
+    curve_db = smooth_curve_db(history.offset, density_db, history.bandwidth_hz)
     few = own.size < FEWEST_FOR_A_CURVE
     borrowed = density_db - curve_db > (STANDS_OUT_OF_FEW_DB if few else STANDS_OUT_DB)
     shape = np.where(borrowed, history.bandwidth_hz * 10.0 ** (curve_db / 10.0), own)
@@ -187,8 +190,7 @@ class _Level:
 def _common_level(history: History, shape: Floats) -> _Level:
     relative = history.cells[-history.recent :] / shape
     fewest_samples = np.array([history.samples.min()])
-    mean, _ = fcme(relative.reshape(-1, 1), fewest_samples)
-    level = float(mean[0])
+    level = float(fcme(relative.reshape(-1, 1), fewest_samples)[0])
     low, high = noise_quantile(np.array([1e-4, 1.0 - EXCISION_PF]), fewest_samples[0]) * level
     quiet = (relative >= low) & (relative <= high)
     columns = shape.size
@@ -198,30 +200,30 @@ def _common_level(history: History, shape: Floats) -> _Level:
     return _Level(level, bool(shared), everywhere)
 
 
-FEWEST_FOR_A_CURVE: Final = 5
-FEWEST_FOR_STEEP_EDGES: Final = 12
-
-
-def smooth_curve_db(offset: Floats, density_db: Floats) -> Floats:
+def smooth_curve_db(offset: Floats, density_db: Floats, bandwidth_hz: Floats) -> Floats:
     """The smooth curve that the quiet subchannels lie on, in dB, shape (C,); those far above it are left out.
 
-    A low-order polynomial in the offset from the tuned frequency, even orders for the roll-off on both sides. The
-    highest are left out first, then the fit is repeated; at least half of the subchannels stay in.
+    A low-order polynomial in the offset from the tuned frequency, even orders for the roll-off on both sides, in which
+    each subchannel weighs as much as it is wide. The highest are left out first, then the fit is repeated; at least
+    half of the width stays in.
     """
     columns = offset.size
     if columns < FEWEST_FOR_A_CURVE:
         return np.full(columns, density_db.min())
     powers = [0, 1, 2] if columns < FEWEST_FOR_STEEP_EDGES else [0, 1, 2, 4, 6]
     basis = np.stack([offset**power for power in powers], axis=1)
+    weight = np.sqrt(bandwidth_hz)
     inside = np.ones(columns, dtype=np.bool_)
     while True:
-        weights, *_ = np.linalg.lstsq(basis[inside], density_db[inside], rcond=None)
-        curve: Floats = basis @ weights
+        kept = weight[inside]
+        orders, *_ = np.linalg.lstsq(basis[inside] * kept[:, None], density_db[inside] * kept, rcond=None)
+        curve: Floats = basis @ orders
         above = np.where(inside, density_db - curve, -np.inf)
         worst = int(above.argmax())
-        if above[worst] <= STANDS_OUT_DB or np.count_nonzero(inside) <= max(len(powers), columns // 2):
-            return curve
         inside[worst] = False
+        too_few = np.count_nonzero(inside) < len(powers) or bandwidth_hz[inside].sum() < bandwidth_hz.sum() / 2
+        if above[worst] <= STANDS_OUT_DB or too_few:
+            return curve
 
 
 POLICIES: Final[dict[str, Policy]] = {

@@ -59,13 +59,6 @@ class Impairments:
     receiver: dict[str, NDArray[np.bool_]]
     subchannel: dict[str, NDArray[np.bool_]]
 
-    def of(self, row: int, column: int) -> tuple[str, ...]:
-        """Names of the flags raised in one cell."""
-        return tuple(
-            [name for name, raised in self.receiver.items() if raised[row]]
-            + [name for name, raised in self.subchannel.items() if raised[row, column]]
-        )
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
