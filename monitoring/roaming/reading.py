@@ -7,7 +7,7 @@ of bad rows only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from monitoring.roaming.engine import BEYOND
 from monitoring.roaming.schema import Column, Table
@@ -32,7 +32,19 @@ _EXPECTED: Final = {
     "dev_addr": "not 8 hexadecimal digits",
     "net_id": "not 6 hexadecimal digits",
 }
-_DIGITS: Final = {"mcc": (3,), "mnc": (2, 3), "tac": (8,)}
+# Lengths of the digits as they may come.
+_DIGITS: Final = {"mcc": (3,), "mnc": (1, 2, 3), "tac": (8, 14, 15, 16)}
+# Numbers have lost their leading zeros.
+_SHORTER: Final = {"mcc": (1, 2, 3), "mnc": (1, 2, 3), "tac": tuple(range(1, 9))}
+_PADDED: Final = {"mcc": 3, "mnc": 2, "tac": 8}
+_NAMES: Final[dict[str, dict[Any, str]]] = {
+    "rat": {
+        2: "('2G', 'GSM', 'GERAN', 'GPRS', 'EDGE')",
+        3: "('3G', 'UMTS', 'UTRAN', 'WCDMA', 'HSPA')",
+        4: "('4G', 'LTE', 'EUTRAN', 'E-UTRAN')",
+    },
+    "interface": {"'voice'": "('A', 'IUCS', 'IU-CS')", "'data'": "('GB', 'IUPS', 'IU-PS', 'S1', 'S1-MME', 'S1MME')"},
+}
 _PATTERNS: Final = {"class": "^(smart|feat|m2m)$", "dev_addr": "^[0-9a-f]{8}$", "net_id": "^[0-9a-f]{6}$"}
 _LIMITS: Final = {"amount": (0, 1e18), "latitude": (-90, 90), "longitude": (-180, 180)}
 LONGEST_IDENTIFIER: Final = 64
@@ -63,18 +75,23 @@ def checked(table: Table, view: str, families: Mapping[str, str]) -> str:
             selected += [f"CAST(NULL AS STRING) AS {name}", f"CAST(NULL AS STRING) AS raw_{name}"]
             continue
         family = families[column.name]
-        text = _as_text(f"raw.{column.name}", family, column.kind)
-        value = _value(text, column.kind, family)
-        selected += [f"{value} AS {name}", f"CAST(raw.{column.name} AS STRING) AS raw_{name}"]
-        good = _good(text, value, column.kind)
+        plain = _as_text(f"raw.{column.name}", family, column.kind)
+        empty = f"{plain} IS NULL" + (f" OR {plain} = ''" if family == "text" else "")
+        # An empty needed value is a flaw whatever it is read as; an empty other one must be read as NULL.
+        text = plain if column.needed or family != "text" else f"NULLIF({plain}, '')"
+        selected += [
+            f"{_value(text, column.kind, family)} AS {name}",
+            f"CAST(raw.{column.name} AS STRING) AS raw_{name}",
+        ]
+        good = _good(plain, column.kind, family)
         if column.needed:
-            reasons.append(f"WHEN {text} IS NULL THEN '{column.name}: missing'")
+            reasons.append(f"WHEN {empty} THEN '{column.name}: missing'")
         elif good is not None:
-            good = f"({text} IS NULL OR {good})"
+            good = f"{empty} OR {good}"
         if good is not None:
             reasons.append(f"WHEN ({good}) IS NOT TRUE THEN '{column.name}: {_EXPECTED[column.kind]}'")
         if column.needed or good is not None:
-            flaws.append(f"CAST(({good or f'{text} IS NOT NULL'}) IS NOT TRUE AS INT)")
+            flaws.append(f"CAST(({good or f'NOT ({empty})'}) IS NOT TRUE AS INT)")
     if BEYOND in families:
         flaws.append(f"CAST(raw.{BEYOND} IS NOT NULL AS INT)")
         reasons.insert(0, f"WHEN raw.{BEYOND} IS NOT NULL THEN 'line: too many columns'")
@@ -97,9 +114,9 @@ def output_name(column: Column) -> str:
 
 
 def _as_text(raw: str, family: str, kind: str) -> str:
-    """The raw value as trimmed text, NULL when empty; numbers and times stay what they are where they are wanted."""
+    """The raw value as trimmed text; numbers and times stay what they are where they are wanted."""
     if family == "text":
-        return f"NULLIF(trim(CAST({raw} AS STRING)), '')"
+        return f"trim(CAST({raw} AS STRING))"
     if family == "number" and kind not in (*_LIMITS, "time"):
         return f"CAST(try_cast({raw} AS BIGINT) AS STRING)"
     return raw
@@ -111,18 +128,12 @@ def _value(text: str, kind: str, family: str) -> str:
         return _seconds(text, family)
     if kind in _LIMITS:
         return f"try_cast({text} AS DOUBLE)"
-    if kind == "rat":
+    if kind in _NAMES:
         return (
-            f"CASE WHEN upper({text}) IN ('2G', 'GSM', 'GERAN', 'GPRS', 'EDGE') THEN 2 "
-            f"WHEN upper({text}) IN ('3G', 'UMTS', 'UTRAN', 'WCDMA', 'HSPA') THEN 3 "
-            f"WHEN upper({text}) IN ('4G', 'LTE', 'EUTRAN', 'E-UTRAN') THEN 4 END"
+            f"CASE {' '.join(f'WHEN upper({text}) IN {names} THEN {said}' for said, names in _NAMES[kind].items())} END"
         )
-    if kind == "interface":
-        plain = f"replace(upper({text}), '-', '')"
-        data = f"WHEN {plain} IN ('GB', 'IUPS', 'S1', 'S1MME') THEN 'data'"
-        return f"CASE WHEN {plain} IN ('A', 'IUCS') THEN 'voice' {data} END"
     if kind in _DIGITS and family == "number":
-        return f"lpad({text}, {_DIGITS[kind][0]}, '0')"
+        return f"lpad({text}, {_PADDED[kind]}, '0')"
     if kind == "mnc":
         return f"CASE WHEN length({text}) = 1 THEN lpad({text}, 2, '0') ELSE {text} END"
     if kind == "tac":
@@ -130,23 +141,25 @@ def _value(text: str, kind: str, family: str) -> str:
     return f"lower({text})" if kind in _PATTERNS else text
 
 
-def _good(text: str, value: str, kind: str) -> str | None:
+def _good(plain: str, kind: str, family: str) -> str | None:
     """Condition under which a value that is there can be used; None when anything can."""
     if kind == "identifier":
-        return f"length({text}) <= {LONGEST_IDENTIFIER}"
+        return f"length({plain}) BETWEEN 1 AND {LONGEST_IDENTIFIER}"
     if kind in _DIGITS:
-        # Through a number and back: as strict as a pattern of digits, and ten times faster on coded columns.
-        number = f"CAST(try_cast({value} AS BIGINT) AS STRING)"
-        return "(" + " OR ".join(f"lpad({number}, {length}, '0') = {value}" for length in _DIGITS[kind]) + ")"
+        # Digits are what survives a way through a number; the 1 in front keeps leading zeros. As strict as a pattern,
+        # and several times faster on coded columns.
+        lengths = ", ".join(str(length) for length in (_SHORTER if family == "number" else _DIGITS)[kind])
+        same = f"CAST(try_cast('1' || {plain} AS BIGINT) AS STRING) = '1' || {plain}"
+        return f"length({plain}) IN ({lengths}) AND {same}"
     if kind == "time":
-        return f"{value} BETWEEN {EARLIEST_S} AND {LATEST_S}"
+        return f"{_seconds(plain, family)} BETWEEN {EARLIEST_S} AND {LATEST_S}"
     if kind in _LIMITS:
         low, high = _LIMITS[kind]
-        return f"{value} BETWEEN {low} AND {high}"
-    if kind in ("rat", "interface"):
-        return f"{value} IS NOT NULL"
+        return f"try_cast({plain} AS DOUBLE) BETWEEN {low} AND {high}"
+    if kind in _NAMES:
+        return "(" + " OR ".join(f"upper({plain}) IN {names}" for names in _NAMES[kind].values()) + ")"
     if kind in _PATTERNS:
-        return f"regexp_like({value}, '{_PATTERNS[kind]}')"
+        return f"regexp_like(lower({plain}), '{_PATTERNS[kind]}')"
     return None
 
 
