@@ -58,8 +58,13 @@ CASES: Final = {
         20_000,
     ),
     "algorithm1-window": (
-        "Algorithm 1, N = 5, 1 M devices in a window, 30 000 subchannels",
-        "lora --devices 1000000 --attempts 5 --subchannels 30000 --runs 4",
+        "Algorithm 1, N = 5, 1 M devices in a window, 16 subchannels",
+        "lora --devices 1000000 --attempts 5 --runs 4",
+        None,
+    ),
+    "algorithm1-wide": (
+        "Algorithm 1, N = 5, 1 M devices in a window, 3000 subchannels",
+        "lora --devices 1000000 --attempts 5 --subchannels 3000 --runs 4",
         None,
     ),
     "ten-million": (

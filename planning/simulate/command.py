@@ -269,7 +269,8 @@ def _simulate(ctx: click.Context, technology: str, options: dict[str, Any]) -> N
         raise BadInput(f"--devices-out holds one scenario, the sweep has {len(scenarios)}")
     total = sum(scenario.runs for scenario in scenarios)
     with _executor(options["jobs"], options["cluster"]) as (executor, workers), progress("runs", total) as advance:
-        tallies = sweep.run_all(scenarios, executor, workers, advance)
+        by_device = options["devices_out"] is not None
+        tallies = sweep.run_all(scenarios, executor, workers, advance, by_device=by_device)
     found = sweep.reports(scenarios, tallies)
     if options["out"] is not None:
         files.write_table(options["out"], files.columns_of([files.flat(report) for report in found]))

@@ -63,13 +63,15 @@ def run_all(
     executor: Executor,
     workers: int,
     advance: Callable[[float], object] = lambda runs: None,
+    *,
+    by_device: bool = False,
 ) -> list[Tallies]:
     """Tallies of every scenario, in order. `advance` is told the runs that are done."""
     parts_each = max(1, PARTS_PER_WORKER * workers // len(scenarios))
     tasks = [(index, runs) for index, s in enumerate(scenarios) for runs in split(range(s.runs), parts_each)]
     futures: list[Future[Tallies]] = []
     for index, runs in tasks:
-        future = executor.submit(engine.run, scenarios[index], runs, by_device=True)
+        future = executor.submit(engine.run, scenarios[index], runs, by_device=by_device)
         future.add_done_callback(partial(_tell, advance, len(runs)))
         futures.append(future)
     parts: list[list[Tallies]] = [[] for _ in scenarios]

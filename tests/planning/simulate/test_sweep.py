@@ -17,7 +17,7 @@ SCENARIOS = [
 
 def test_threads_give_what_one_worker_gives() -> None:
     with sweep.local_executor(3) as executor:
-        found = sweep.run_all(SCENARIOS, executor, 3)
+        found = sweep.run_all(SCENARIOS, executor, 3, by_device=True)
     for scenario, tallies in zip(SCENARIOS, found, strict=True):
         alone = engine.run(scenario, by_device=True)
         assert np.array_equal(alone.counts, tallies.counts)
