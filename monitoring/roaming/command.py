@@ -73,7 +73,7 @@ def synthesize(devices: int, days: int, seed: int, out: Path, file_format: str, 
 
     radio, cdr, tac, sectors, platform, truth and network.toml, in the documented schema; 1,000,000 devices over 22 days
     are 98 million rows and about 1 GB of Parquet.
-    """  # fmt: skip
+    """
     from monitoring.roaming.synthesize import synthesize as write
 
     with progress("synthesizing", 1.0, quiet=as_json) as advance:

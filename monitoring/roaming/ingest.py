@@ -103,14 +103,14 @@ class Intaker:
 
     def catalogue(self, table: Table) -> None:
         """Load a table without identifiers (tac, sectors) under its own name; empty when there is no file."""
-        selects = []
-        for number, part in enumerate(self.parts(table)):
-            view = self._checked(table, part, f"{table.name}_{number}")
+        parts = self.parts(table)
+        if len(parts) > 1:
+            raise BadInput(f"{self.folder}: {table.name} is a catalogue of one file, came {len(parts)}; join them")
+        if parts:
+            view = self._checked(table, parts[0], f"{table.name}_0")
             [(rows, flawed)] = self.engine.rows(f"SELECT count(*), count(CASE WHEN flaws > 0 THEN 1 END) FROM {view}")
-            self._count(table, part, view, rows, flawed)
-            selects.append(f"SELECT * FROM {view} WHERE flaws = 0")
-        if selects:
-            self.engine.table(table.name, " UNION ALL ".join(selects))
+            self._count(table, parts[0], view, rows, flawed)
+            self.engine.table(table.name, f"SELECT * FROM {view} WHERE flaws = 0")
             return
         types = {reading.output_name(c): "number" if c.kind.endswith("itude") else "text" for c in table.columns}
         self.engine.load(table.name, types, [])

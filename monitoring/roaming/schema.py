@@ -167,8 +167,9 @@ def describe() -> str:
     """The schema as text, for people."""
     lines = [
         "A folder of network records holds these tables, each as NAME.csv, NAME.csv.gz, NAME.parquet or a folder",
-        "NAME/ of such parts, and network.toml. Columns in any order; further columns are ignored. radio or cdr must",
-        "be there; without tac, sectors or truth what depends on them is empty; platform stands for itself.",
+        "NAME/ of such parts (tac and sectors: one file), and network.toml. Columns in any order; further columns are",
+        "ignored. radio or cdr must be there; without tac, sectors or truth what depends on them is empty; platform",
+        "stands for itself.",
         "Results name devices by pseudonyms, 16 hexadecimal digits. Identifiers that are pseudonyms already are kept",
         "with --keep-identifiers; who holds the site key finds a device with `airshed roam pseudonym`.",
     ]

@@ -132,6 +132,16 @@ def test_parts_in_a_folder_are_one_table(write_folder: Any, row: Any, roam_json:
     assert parts["rows"]["radio"] == 2
 
 
+def test_a_catalogue_in_parts_is_refused(write_folder: Any, row: Any, roam_json: Any) -> None:
+    folder = write_folder(radio=[row.radio("a")], tac=[row.tac("35000001", "A", "1")])
+    (folder / "tac").mkdir()
+    for name in ("1.csv", "2.csv"):
+        (folder / "tac" / name).write_text((folder / "tac.csv").read_text())
+    (folder / "tac.csv").unlink()
+    with pytest.raises(BadInput, match="tac is a catalogue of one file, came 2"):
+        roam_json("classify", folder)
+
+
 def test_missing_columns_are_named(write_folder: Any, row: Any, roam_json: Any) -> None:
     folder = write_folder(radio=[row.radio("a")])
     (folder / "radio.csv").write_text("user,sim_mcc\na,234\n")
