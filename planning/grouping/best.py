@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planning.grouping.assignment import Assignment
 from planning.grouping.bounds import cheap_bound
@@ -25,10 +26,13 @@ MOST_PATTERNS: Final = 20_000
 MOST_CELLS: Final = 6_000_000
 # Moves between two looks at the clock, and after which the search for the last line (for more) is given up.
 CHUNK: Final = 500
-PATIENCE_LARGE, PATIENCE_LAST, PATIENCE_MORE = 1_500, 15_000, 400_000
+PATIENCE_LARGE, PATIENCE_LAST, PATIENCE_MORE = 1_500, 20_000, 3_000_000
 # Up to this many devices the exact model is asked to close a gap, for this long, seconds.
 SMALL: Final = 40
 PROOF_S: Final = 5.0
+# Chunks after which a search begins again, and the most lines that it then takes apart.
+RESTART: Final = 20
+MOST_APART: Final = 12
 # Above this many devices a line more or less is below 0.02 points of saving: one short search.
 LARGE: Final = 5000
 
@@ -97,13 +101,12 @@ def best(
     pricing = None if kinds is None else pricing_of(kinds, clock.left)
     if kinds is not None and pricing is not None:
         master = Master(kinds, pricing)
-        if len(traffic) <= LARGE:
-            master.add(lines_of(kinds, line, shift))
         relaxed = master.solve(clock.over)
         bound = max(bound, whole_lines(relaxed.bound))
         if bound < first.lines and not clock.over():
             dived, option = place_devices(kinds, master.option_kind, dive(master, relaxed, clock.over))
-            if dived.max() < line.max():
+            # At equal number the dive's lines are the fuller ones, from which the search gets further.
+            if dived.max() <= line.max():
                 line, shift = dived, kinds.option_shift[option]
             progress(int(line.max()) + 1, bound)
     line, shift = _improve(traffic, max_shift, line, shift, bound, clock, seed, patient, progress)
@@ -187,16 +190,29 @@ def _one_line_less(
     kinds = kinds_of(traffic, max_shift, most_options=max(1, room // len(traffic)), keep=shift)
     weight = traffic.duration / traffic.interval
     compact = np.unique(line, return_inverse=True)[1]
-    emptied = int(np.argmin(np.bincount(compact, weights=weight)))
-    line = np.where(compact == emptied, -1, compact - (compact > emptied))
-    option = options_of(kinds, shift)
-    lines, search = int(compact.max()), search_of(kinds, weight)
-    for _ in range(0, steps, CHUNK):
+    filled = np.bincount(compact, weights=weight)
+    first_option = options_of(kinds, shift)
+    lines, search = filled.size - 1, search_of(kinds, weight)
+    line, option = _emptied(compact, filled, 0, rng), first_option.copy()
+    for chunk in range(1, 1 + steps // CHUNK):
         if repair(search, line, option, lines, CHUNK, rng) == 0:
             return line, kinds.option_shift[option]
         if clock.over():
             break
+        if chunk % RESTART == 0:
+            # What a search finds it finds soon: begin again elsewhere, with more and more lines taken apart.
+            line, option = _emptied(compact, filled, chunk // RESTART, rng), first_option.copy()
     return None
+
+
+def _emptied(line: IntArray, filled: NDArray[np.float64], attempt: int, rng: np.random.Generator) -> IntArray:
+    """One line less: its devices, and those of some more lines the more often one has tried, have line -1.
+
+    The emptied line is the least filled one at first, later one of those with most room. filled: float64 (lines,).
+    """
+    emptied = int(np.argmin(filled + (0.1 * rng.random(filled.size) if attempt else 0.0)))
+    apart = rng.choice(filled.size, min(filled.size, attempt % MOST_APART), replace=False)
+    return np.where((line == emptied) | np.isin(line, apart), -1, line - (line > emptied))
 
 
 def lines_of(kinds: Kinds, line: IntArray, shift: IntArray) -> list[Line]:

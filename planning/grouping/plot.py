@@ -30,7 +30,7 @@ def draw_lines(path: Path, traffic: Traffic, assignment: Assignment, guard: int 
     row = {number: place for place, number in enumerate(numbers)}
     horizon = min(traffic.timeline_slots(), MOST_SLOTS)
     intervals = np.unique(traffic.interval).tolist()
-    colours = mpl.colormaps["viridis"](np.linspace(0.15, 0.9, len(intervals)))
+    colours = mpl.colormaps["viridis"](np.linspace(0.1, 0.7, len(intervals)))
     figure = Figure(figsize=(12, 1.5 + 0.28 * len(numbers)), layout="constrained")
     axes = figure.subplots()
     for device, number in enumerate(assignment.line):
@@ -48,7 +48,7 @@ def draw_lines(path: Path, traffic: Traffic, assignment: Assignment, guard: int 
             axes.text(bars[0][0] + 0.1, row[number], traffic.names[device], va="center", fontsize=6, color="white")
     for place, interval in enumerate(intervals[:12]):
         axes.plot([], [], color=colours[place], linewidth=6, label=f"every {interval} slots")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=6, frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     axes.set(xlim=(0, horizon), ylim=(len(numbers) - 0.5, -0.5), xlabel="slot", ylabel="line")
     axes.set_yticks(range(len(numbers)), [str(number) for number in numbers], fontsize=7)
     hidden = assignment.lines - len(numbers)
