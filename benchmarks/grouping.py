@@ -1,6 +1,6 @@
 """How near and how fast `airshed group` is: the tables of docs/grouping.md.
 
-    python benchmarks/grouping.py [static] [large] [speed] [dynamic]     (default: all but dynamic; a few minutes)
+    python benchmarks/grouping.py [static] [small] [large] [speed] [dynamic]     (default: all but dynamic)
 
 Traffic of table III. Every figure is a mean over independent networks with its 95 % confidence interval, or a median
 of seconds. Time limits are of processor time, which other work on the machine disturbs less; `user` is what was used.
@@ -20,7 +20,7 @@ import numpy as np
 from planning.grouping.assignment import changed_devices, check
 from planning.grouping.best import Answer, Clock, best
 from planning.grouping.dynamic import hda
-from planning.grouping.experiments import Setting, moments
+from planning.grouping.experiments import Setting, initial, moments
 from planning.grouping.initial import hia
 from planning.grouping.intervals import mean_of
 from planning.grouping.regroup import best_regrouping
@@ -66,6 +66,21 @@ def static(devices: int, runs: int, limits: dict[str, float]) -> None:
 
 def _saving(lines: Sequence[int], devices: int) -> str:
     return str(mean_of([100 * (devices - value) / devices for value in lines]))
+
+
+def small(runs: int) -> None:
+    """HIA beside the optimum at the paper's sizes: points of saving between them, and how often it is proved."""
+    sizes = (5, 10, 15, 20, 25, 30, 40, 50)
+    print(f"\nM = {sizes}, {runs} networks each")
+    for load in LOADS:
+        for tau in SHIFTS:
+            gaps, proved = [], 0
+            for seed in range(runs):
+                pairs = [(initial(Setting(load, m, tau), "hia", seed), initial(Setting(load, m, tau), "best", seed))
+                         for m in sizes]  # fmt: skip
+                gaps.append(float(np.mean([better.saving_percent - first.saving_percent for first, better in pairs])))
+                proved += sum(better.proved for _, better in pairs)
+            print(f"{load:7} {tau:5}  gap {mean_of(gaps)} points, proved {proved} of {runs * len(sizes)}", flush=True)
 
 
 def speed() -> None:
@@ -126,12 +141,14 @@ def dominated(count: int) -> None:
 
 def main(parts: Sequence[str]) -> None:
     print(platform.platform(), platform.python_version(), f"{os.cpu_count()} cores", f"load {os.getloadavg()[0]:.1f}")
-    chosen = parts or ("static", "large", "speed")
+    chosen = parts or ("static", "small", "large", "speed")
     best(generate(30, "high", np.random.default_rng(1)), 3, Clock(time.monotonic, time.monotonic() + 30))
     if "speed" in chosen:
         speed()
     if "static" in chosen:
         static(500, 10, LIMIT_S)
+    if "small" in chosen:
+        small(8)
     if "large" in chosen:
         static(100_000, 3, dict.fromkeys(LOADS, 5.0))
     if "dynamic" in chosen:
