@@ -228,7 +228,7 @@ def allocate(
             seen_busy = looks_busy(begins_s, ends_s, head, tail, c, time_s - age_s)
             state, idle, foreign = report(state, seen_busy, occupancy[c], pf, pm)
             behind += 1
-            if idle or not senses or behind > attempts or (behind == attempts and not fresh) or delay_s > 0.0:
+            if idle or not senses or behind >= attempts + fresh or (delay_s > 0.0 and behind < attempts):
                 break
         if not idle and behind < attempts:
             push(waiting, f, next_slot(time_s + delay_s, airtime_s[f], slotted), word, asked_s, behind)

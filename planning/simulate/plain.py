@@ -297,7 +297,8 @@ def asked_for(scenario: Scenario, run: int, ready: list[Frame]) -> list[Frame]:
             idle = unit(stream.bits()) < chance if 0.0 < chance < 1.0 else chance >= 1.0
             behind += 1
             tries = attempts + scenario.fresh
-            if idle or not row.senses or behind >= tries or scenario.attempt_delay_s > 0.0:
+            waits = scenario.attempt_delay_s > 0.0 and behind < attempts
+            if idle or not row.senses or behind >= tries or waits:
                 break
         if not idle and behind < attempts:
             due_s = slot_after(scenario, time_s + scenario.attempt_delay_s, airtime_s)

@@ -59,6 +59,7 @@ TIME_LINE: dict[str, dict[str, Any]] = {
         "attempts": 3, "attempt_delay_s": 0.05, "access": "slotted", "spreading_factors": (7, 8), "duty_cycle": 0.1,
     },
     "fresh": {"attempts": 2, "fresh": True},
+    "fresh-delay": {"attempts": 2, "fresh": True, "attempt_delay_s": 0.03},
     "sensing-errors": {"attempts": 3, "pf": 0.2, "pm": 0.1},
     "status-age": {"attempts": 3, "status_age_s": 0.1},
     "round-robin": {"policy": "round-robin", "attempts": 2},
