@@ -111,7 +111,8 @@ def lines(**options: Any) -> None:
         rules=frozenset(options["rules"]),
         patient=options["time_limit"] is not None,
     )
-    warm_up(request)
+    with progress("loading kernels (compiled the first time)", 1.0, quiet=options["as_json"]):
+        warm_up(request)
     began_s = time.monotonic()
     limit_s = options["time_limit"] or TIME_LIMIT_S
     with progress("looking for fewer lines", limit_s, quiet=options["as_json"]) as advance:

@@ -137,6 +137,10 @@ def _exact(traffic: Traffic, request: Request, clock: Clock) -> tuple[Answer, tu
     if found is None:
         fallback = start if previous is None else hda(traffic, tau, previous)
         return Answer(fallback, bound), ("time is up before the exact model had an answer; this is the heuristic's",)
+    if previous is None and found.assignment.lines > start.lines:
+        return Answer(start, bound), (
+            "the solver ended above the heuristic's answer, which is given; report this case",
+        )
     if not found.proved:
         return Answer(found.assignment, bound), ("time is up before the optimum was proved; the best answer so far",)
     fewest = previous is None or request.change_cost is None

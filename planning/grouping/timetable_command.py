@@ -58,7 +58,8 @@ def timetable(**options: Any) -> None:
         seed=options["seed"],
     )
     request = Request(options["max_shift"], guard=options["guard"], seed=options["seed"])
-    warm_up(request)
+    with progress("loading kernels (compiled the first time)", 1.0, quiet=options["as_json"]):
+        warm_up(request)
     result = solve(traffic, request, time.monotonic, time.monotonic() + options["time_limit"])
     plan = timetable_of(traffic, result.assignment, options["subchannels"])
     if options["out"] is not None:
