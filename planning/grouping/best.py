@@ -190,7 +190,7 @@ def _one_line_less(
     kinds = kinds_of(traffic, max_shift, most_options=max(1, room // len(traffic)), keep=shift)
     weight = traffic.duration / traffic.interval
     compact = np.unique(line, return_inverse=True)[1]
-    filled = np.bincount(compact, weights=weight)
+    filled = np.bincount(compact, weights=weight).astype(np.float64)
     first_option = options_of(kinds, shift)
     lines, search = filled.size - 1, search_of(kinds, weight)
     line, option = _emptied(compact, filled, 0, rng), first_option.copy()
