@@ -36,11 +36,13 @@ def controller(site_file: str) -> None:
 def status(site_file: str, as_json: bool) -> None:
     """Show the channel map of a running site: what was sensed, what is leased, which gateways are attached."""
     from controller.client import ControllerClient
+    from controller.devices import watched_devices
     from controller.tables import status_table
     from spectrum.site_file import read_site
 
-    with ControllerClient(read_site(site_file)) as client:
-        found = client.status()
+    site = read_site(site_file)
+    with ControllerClient(site) as client:
+        found = client.status() | {"devices": watched_devices(site)}
     if as_json:
         emit_json(found)
     else:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from controller.requests import Answer
 
 # From a fast loopback to the patience of a device, in seconds.
 GRANT_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class _Read(Collector):
+    """Gauges whose values are asked for when somebody looks."""
+
+    def __init__(self, values: Callable[[], Mapping[str, float]]) -> None:
+        self._values = values
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One gauge for each value."""
+        for name, value in self._values().items():
+            yield GaugeMetricFamily(name, name.replace("_", " "), value=value)
 
 
 class Metrics:
@@ -56,6 +70,10 @@ class Metrics:
     def expired(self, count: int) -> None:
         """Count leases that ended by themselves."""
         self._expired.inc(count)
+
+    def also(self, values: Callable[[], Mapping[str, float]]) -> None:
+        """Show what another room counts, read at each look: gauges by name."""
+        self.registry.register(_Read(values))
 
     def text(self) -> bytes:
         """Everything in Prometheus' text format."""

@@ -20,6 +20,8 @@ from controller.metrics import Metrics
 from controller.office import Office
 from controller.operators import Operators
 from controller.osken_base import run_app
+from monitoring.periodic.live import monitoring
+from monitoring.periodic.watcher import Watcher
 from spectrum.site_file import Site
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,10 @@ def run_controller(site: Site, stop: threading.Event) -> None:
         database.ping()
         office = open_office(site, database)
         office.allocator.begin(time.time())
+        if site.monitoring.enabled:
+            watcher = Watcher(site.monitoring.false_alarm, site.monitoring.merge_s)
+            stack.enter_context(monitoring(database, site.name, time.time, watcher=watcher))
+            office.metrics.also(watcher.metrics)
         door = GrpcDoor(site, ControllerService(office, database))
         if site.http is not None:
             from controller.http_door import HttpDoor, operators_api  # heavy, and only for those who serve it

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from channel_status.records import seconds
+
+# The table names this many silent devices; --json has them all.
+MOST_SILENT = 20
 
 
 def clock_time(time_us: int | str) -> str:
@@ -19,8 +22,9 @@ def status_table(found: Mapping[str, Any]) -> str:
     """The channel map, one line a subchannel."""
     gateways = ", ".join(found["gateways"]) or "none"
     lines = [f"site {found['site']}: {len(found['leases'])} live leases, gateways attached: {gateways}"]
+    lines += device_lines(found.get("devices"))
     if not found["subchannels"]:
-        return lines[0] + "\nnothing is sensed: is `airshed sense --site` running?"
+        return "\n".join([*lines, "nothing is sensed: is `airshed sense --site` running?"])
     lines.append("     MHz  kHz  energy   floor  thresh   Pf    Pm   Pr(H1) weight state leases  age s flags")
     for row in found["subchannels"]:
         lines.append(
@@ -30,6 +34,21 @@ def status_table(found: Mapping[str, Any]) -> str:
             f"{row['live_leases']:6d} {row['age_s']:6.2f} {' '.join(row['flags'])}"
         )
     return "\n".join(lines)
+
+
+def device_lines(devices: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """How many devices are known by their rhythm, and those that have gone silent."""
+    if devices is None:
+        return ["the database cannot be reached from here: no word on the devices"]
+    periodic = sum(bool(device["applications"]) for device in devices)
+    silent = [device for device in devices if device["offline"]]
+    lines = [f"{len(devices)} devices heard, {periodic} with a known period, {len(silent)} offline"]
+    lines += [
+        f"  {device['device']} silent since {clock_time(round(device['last_seen_s'] * 1e6))} "
+        f"(offline with probability {device['offline_probability']:.4f})"
+        for device in silent[:MOST_SILENT]
+    ]
+    return lines
 
 
 def answer_lines(answer: Mapping[str, Any]) -> str:

@@ -165,6 +165,18 @@ class HttpTable(_Table, frozen=True):
     users: str | None = None
 
 
+class MonitoringTable(_Table, frozen=True):
+    """`[monitoring]`: watching the devices by the rhythm of their uplinks.
+
+    false_alarm: probability that a device that still reports is called offline, for each time it is looked at.
+    merge_s: receptions of one device within this time are copies of one transmission, through several gateways.
+    """
+
+    enabled: bool = True
+    false_alarm: Probability = 1e-3
+    merge_s: NotNegative = 2.0
+
+
 class Site(_Table, frozen=True):
     """A whole site file."""
 
@@ -177,6 +189,7 @@ class Site(_Table, frozen=True):
     traffic: tuple[TrafficTable, ...] = ()
     tls: TlsTable | None = None
     http: HttpTable | None = None
+    monitoring: MonitoringTable = MonitoringTable()
 
     @property
     def name(self) -> str:

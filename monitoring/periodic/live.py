@@ -113,10 +113,14 @@ def run_monitor(
 
 @contextmanager
 def monitoring(
-    database: ChannelStatusDatabase, site: str, clock: Callable[[], float], pause_s: float = PAUSE_S
+    database: ChannelStatusDatabase,
+    site: str,
+    clock: Callable[[], float],
+    pause_s: float = PAUSE_S,
+    watcher: Watcher | None = None,
 ) -> Iterator[SiteMonitor]:
     """Monitor a site in a thread of its own for as long as the context lasts."""
-    monitor, stop = SiteMonitor(database, site), threading.Event()
+    monitor, stop = SiteMonitor(database, site, watcher), threading.Event()
     thread = threading.Thread(target=run_monitor, args=(monitor, stop, clock, pause_s), name="monitoring", daemon=True)
     thread.start()
     try:
