@@ -71,7 +71,7 @@ def embedded_server(folder: Path, *, keep: bool) -> Iterator[str]:
     if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
         raise BadInput(f"{folder} must belong to you and be closed to others (chmod 700), it is not")
     url = embedded_url(folder)
-    if len(url) > 100:  # sun_path holds 108 bytes
+    if len(bytes(folder / "redis.sock")) > 107:  # sun_path holds 108 bytes, the last of them 0
         raise BadInput(
             f"the path of the database socket is too long ({folder}): set AIRSHED_RUNTIME_DIR to a shorter one"
         )

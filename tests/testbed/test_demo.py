@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import pytest
 from channel_status.embedded import embedded_url, private_server
 from channel_status.protocol import DatabaseAway
 from channel_status.redis_door import connect
+from testbed.demo_site import free_port
 
 AIRSHED = [sys.executable, "-m", "airshed"]
 TIMEOUT_S = 240.0
@@ -137,19 +139,21 @@ def test_bad_input_is_one_line(
 
 
 @pytest.fixture(params=["a Redis of its own", "the controller's embedded Redis"])
-def variables(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+def variables(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """What the parts find in their environment, and `URL` for the test."""
     if request.param == "a Redis of its own":
         with private_server() as url:
             yield {"REDIS_URL": url, "URL": url}
     else:
-        yield {"URL": embedded_url(tmp_path / f"airshed-{os.getuid()}" / "loopback")}
+        with tempfile.TemporaryDirectory(prefix="airshed-t-") as folder:  # a socket's path must be short
+            url = embedded_url(Path(folder) / f"airshed-{os.getuid()}" / "loopback")
+            yield {"AIRSHED_RUNTIME_DIR": folder, "URL": url}
 
 
 def test_the_parts_find_each_other_and_survive_each_others_restart(tmp_path: Path, variables: dict[str, str]) -> None:
     site_file = tmp_path / "site.toml"
     text = LOOPBACK.read_text().replace("mean_gap_s = 10.0", "mean_gap_s = 1.0")
-    site_file.write_text(text.replace("50868", str(20000 + os.getpid() % 20000)))
+    site_file.write_text(text.replace("50868", str(free_port())))
     database = connect(variables["URL"])
     parts: dict[str, subprocess.Popen[str]] = {}
 
@@ -168,6 +172,8 @@ def test_the_parts_find_each_other_and_survive_each_others_restart(tmp_path: Pat
         return parts.pop(name).wait(TIMEOUT_S)
 
     def granted() -> int:
+        ended = [name for name, part in parts.items() if part.poll() is not None]
+        assert not ended, [(name, (tmp_path / f"{name}.log").read_text()[-500:]) for name in ended]
         try:
             return len(database.read("loopback", "events", count=100_000))
         except DatabaseAway:
