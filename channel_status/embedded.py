@@ -27,6 +27,9 @@ from spectrum.errors import BadInput, Failed
 START_TIMEOUT_S: Final = 20.0
 STOP_TIMEOUT_S: Final = 5.0
 
+# sun_path holds 108 bytes, the last of them 0 (unix(7)).
+LONGEST_SOCKET_PATH: Final = 107
+
 # Linux: prctl(PR_SET_PDEATHSIG), so that a killed owner takes its server along.
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -71,7 +74,7 @@ def embedded_server(folder: Path, *, keep: bool) -> Iterator[str]:
     if folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
         raise BadInput(f"{folder} must belong to you and be closed to others (chmod 700), it is not")
     url = embedded_url(folder)
-    if len(bytes(folder / "redis.sock")) > 107:  # sun_path holds 108 bytes, the last of them 0
+    if len(bytes(folder / "redis.sock")) > LONGEST_SOCKET_PATH:
         raise BadInput(
             f"the path of the database socket is too long ({folder}): set AIRSHED_RUNTIME_DIR to a shorter one"
         )
@@ -89,7 +92,10 @@ def embedded_server(folder: Path, *, keep: bool) -> Iterator[str]:
 @contextmanager
 def private_server() -> Iterator[str]:
     """A server in a fresh private directory that is removed at the end: for the demo and for tests."""
-    with tempfile.TemporaryDirectory(prefix="airshed-") as folder, embedded_server(Path(folder), keep=False) as url:
+    # A socket's path must be short; where the temporary folder is too deep, /tmp is not.
+    deep = len(os.fsencode(tempfile.gettempdir())) > LONGEST_SOCKET_PATH - len("/airshed-01234567/redis.sock")
+    folder = tempfile.TemporaryDirectory(prefix="airshed-", dir="/tmp" if deep else None)
+    with folder as name, embedded_server(Path(name), keep=False) as url:
         yield url
 
 

@@ -14,9 +14,9 @@ from channel_status.redis_door import without_password
 from controller.grpc_door import credentials, is_loopback
 from sensing.opening import Wanted, open_source
 from sensing.raster import captured
-from sensing.source import Tuning
 from sensing.sweep_kinds import is_sweep
 from spectrum.errors import AirshedError, Failed
+from spectrum.eu868 import Subchannel
 from spectrum.site_file import SensorTable, Site
 
 
@@ -36,9 +36,13 @@ def check_site(site: Site) -> Iterator[Finding]:
                   f"{len(site.spectrum.lora)} LoRa subchannels, {len(site.spectrum.sigfox)} SigFox groups")  # fmt: skip
     yield _database(site)
     yield _listening(site)
+    cells = (*site.spectrum.lora, *site.spectrum.sigfox)
+    heard: set[Subchannel] = set()
     for table in site.sensor:
-        yield _source(table)
-    yield from _uncovered(site)
+        finding, captured_cells = _source(table, cells)
+        heard.update(captured_cells)
+        yield finding
+    yield _coverage([cell for cell in cells if cell not in heard])
     if not site.gateway:
         yield Finding("gateways", False, "the site has none: add a [[gateway]] table, or nobody will ask")
 
@@ -59,55 +63,49 @@ def _database(site: Site) -> Finding:
 
 def _listening(site: Site) -> Finding:
     address = site.controller.listen
+    host, _, port = address.rpartition(":")
+    if not address.startswith("unix:") and not (host and port.isdigit() and int(port) < 65536):
+        return Finding(
+            "controller", False, f"controller.listen is {address!r}: expected HOST:PORT such as 127.0.0.1:50868"
+        )
     try:
         if site.tls is not None:
             credentials(site)
         elif not is_loopback(address):
             raise Failed(f"{address} is outside loopback: a [tls] table is needed")
-        if address.startswith("unix:"):
-            return Finding("controller", True, f"listens on {address}")
-        host, _, port = address.rpartition(":")
-        with socket.create_server((host.strip("[]"), int(port))):
-            pass
-    except ValueError:
-        return Finding(
-            "controller", False, f"controller.listen is {address!r}: expected HOST:PORT such as 127.0.0.1:50868"
-        )
+        if not address.startswith("unix:"):
+            with socket.create_server((host.strip("[]"), int(port))):
+                pass
     except OSError as error:
-        return Finding(
-            "controller", False, f"cannot listen on {address} ({error.strerror}): a controller may be running"
-        )
+        said = f"cannot listen on {address} ({error.strerror}): a controller may be running"
+        return Finding("controller", False, said)
     except AirshedError as error:
         return Finding("controller", False, str(error))
     return Finding("controller", True, f"{address} is free")
 
 
-def _source(table: SensorTable) -> Finding:
+def _source(table: SensorTable, cells: tuple[Subchannel, ...]) -> tuple[Finding, tuple[Subchannel, ...]]:
+    """Whether a sensor's source can be opened, and which of the site's subchannels it hears."""
     what = f"sensor {table.name}"
     if is_sweep(table.source):
         path = table.source.partition(":")[2]
         readable = os.access(path, os.R_OK)
-        return Finding(what, readable, f"{path} {'can' if readable else 'is not there or cannot'} be read")
+        # Which frequencies a sweep covers is in its lines, and those may not have been written yet.
+        return Finding(what, readable, f"{path} {'can' if readable else 'is not there or cannot'} be read"), cells
     try:
         with open_source(Wanted(table.source, table.center_hz, table.rate_hz, table.gain_db, table.loop)) as source:
             tuning = source.tuning
             if not table.source.startswith(("rtlsdr", "rtl_tcp")):
                 next(iter(source.blocks()), None)
     except AirshedError as error:
-        return Finding(what, False, str(error))
-    return Finding(what, True, f"{source.name}: {tuning.rate_hz / 1e6:g} MS/s around {tuning.center_hz / 1e6:g} MHz")
+        return Finding(what, False, str(error)), ()
+    said = f"{source.name}: {tuning.rate_hz / 1e6:g} MS/s around {tuning.center_hz / 1e6:g} MHz"
+    return Finding(what, True, said), captured(cells, tuning.center_hz, tuning.rate_hz)
 
 
-def _uncovered(site: Site) -> Iterator[Finding]:
+def _coverage(deaf: list[Subchannel]) -> Finding:
     """Subchannels that are allocated but that no sensor hears: they would never be given."""
-    cells = (*site.spectrum.lora, *site.spectrum.sigfox)
-    heard = set()
-    for table in site.sensor:
-        tuning = Tuning(table.center_hz, table.rate_hz)
-        heard |= set(captured(cells, tuning.center_hz, tuning.rate_hz))
-    deaf = [cell.name for cell in cells if cell not in heard]
-    if deaf:
-        most = ", ".join(deaf[:5]) + (f" and {len(deaf) - 5} more" if len(deaf) > 5 else "")
-        yield Finding("coverage", False, f"no sensor hears {most}: they are never allocated; move a sensor's center_hz")
-    else:
-        yield Finding("coverage", True, "every allocated subchannel is heard by a sensor")
+    if not deaf:
+        return Finding("coverage", True, "every allocated subchannel is heard by a sensor")
+    most = ", ".join(cell.name for cell in deaf[:5]) + (f" and {len(deaf) - 5} more" if len(deaf) > 5 else "")
+    return Finding("coverage", False, f"no sensor hears {most}: they are never allocated; move a sensor's center_hz")

@@ -99,13 +99,14 @@ class SensorTable(_Table, frozen=True):
     """`[[sensor]]`: one dongle and what its daemon does.
 
     source: `synthetic`, a file, `rtlsdr:INDEX-OR-SERIAL`, `rtl_tcp://HOST:PORT`, or lines of power instead of IQ,
-    `rtl_power:FILE` or `sx1302:FILE`. pf, pm: design errors. position_m: (east, north) of the site's origin.
+    `rtl_power:FILE` or `sx1302:FILE`. center_hz, rate_hz: None for what a recording says itself, and for 868.0125 MHz
+    at 2.4 MS/s elsewhere. pf, pm: design errors. position_m: (east, north) of the site's origin.
     """
 
     name: Name
     source: str = "synthetic"
-    center_hz: Positive = 868.0125e6
-    rate_hz: Positive = 2.4e6
+    center_hz: Positive | None = None
+    rate_hz: Positive | None = None
     gain_db: float | None = None
     interval_s: Positive = 0.01
     pf: Probability = 0.2

@@ -19,6 +19,8 @@ def test_the_example_is_a_whole_site() -> None:
     assert len(site.spectrum.sigfox) == 12
     # Everything that is allocated is also sensed.
     sensor = site.sensor[0]
+    assert sensor.center_hz is not None
+    assert sensor.rate_hz is not None
     low_hz, high_hz = sensor.center_hz - sensor.rate_hz / 2, sensor.center_hz + sensor.rate_hz / 2
     assert all(low_hz < c.low_hz and c.high_hz < high_hz for c in (*site.spectrum.lora, *site.spectrum.sigfox))
 

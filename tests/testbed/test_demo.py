@@ -27,6 +27,13 @@ LOOPBACK = Path(__file__).parents[2] / "hardware" / "sites" / "loopback.toml"
 RECORDINGS = Path(os.environ.get("AIRSHED_RECORDINGS", Path(__file__).parents[3] / "shared" / "recordings"))
 
 
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a short path, in place of pytest's: the database's socket lies in it."""
+    with tempfile.TemporaryDirectory(prefix="airshed-t-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """The environment without a Redis of somebody else's, with temporary files in `folder`."""
     kept = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
