@@ -146,6 +146,11 @@ class MemoryDatabase:
             live = [lease for lease in self._sites[site].leases.values() if lease.end_s > now_s]
         return tuple(sorted(live, key=lambda lease: (lease.start_s, lease.lease_id)))
 
+    def lease_count(self, site: str) -> int:
+        """See ChannelStatusDatabase.lease_count."""
+        with self._lock:
+            return len(self._sites[site].leases)
+
     def decision(self, site: str, device: str) -> bytes | None:
         """See ChannelStatusDatabase.decision."""
         with self._lock:

@@ -96,6 +96,9 @@ class ChannelStatusDatabase(Protocol):
     def leases(self, site: str, now_s: float) -> tuple[Lease, ...]:
         """Live and coming leases, in order of start."""
 
+    def lease_count(self, site: str) -> int:
+        """How many leases are kept, without reading them."""
+
     def decision(self, site: str, device: str) -> bytes | None:
         """The last decision about a device, with its reasons, as JSON."""
 

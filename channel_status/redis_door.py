@@ -222,6 +222,12 @@ class RedisDatabase:
         leases = (records.lease_of(records.decode(value)) for value in values)
         return tuple(sorted((x for x in leases if x.end_s > now_s), key=lambda x: (x.start_s, x.lease_id)))
 
+    def lease_count(self, site: str) -> int:
+        """See ChannelStatusDatabase.lease_count."""
+        with self._translated():
+            count: int = self._redis.hlen(key(site, "leases"))
+        return count
+
     def decision(self, site: str, device: str) -> bytes | None:
         """See ChannelStatusDatabase.decision."""
         with self._translated():

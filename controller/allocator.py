@@ -233,6 +233,15 @@ class Allocator:
         """The channel map as the allocator sees it, and the live leases."""
         return self._snapshots.at(now_s), self._database.leases(self._site.name, now_s)
 
+    def sensing_age_s(self, now_s: float) -> float:
+        """Age of the newest status; infinite when nothing is known."""
+        statuses = self._snapshots.at(now_s).by_subchannel.values()
+        return min((now_s - status.measured_s for status in statuses), default=math.inf)
+
+    def lease_count(self) -> int:
+        """How many leases live or are to come."""
+        return self._database.lease_count(self._site.name)
+
     def explain(self, device: str) -> bytes | None:
         """The last decision about a device, as JSON."""
         return self._database.decision(self._site.name, device)

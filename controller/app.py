@@ -59,7 +59,7 @@ class AirshedController(OSKenApp):  # type: ignore[misc]
             return
         self._swept_s = now_s
         try:
-            self._office.metrics.expired(len(self._office.allocator.expire(now_s)))
+            self._office.metrics.ended(self._office.allocator.expire(now_s), now_s)
             if not 0.0 <= now_s - self._looked_s < LOOK_S:
                 self._looked_s = now_s
                 self._look(now_s)
@@ -80,12 +80,8 @@ class AirshedController(OSKenApp):  # type: ignore[misc]
         office.gateways.give_up(now_s)
         office.metrics.gateways.set(len(office.gateways.attached))
         office.metrics.refused_waiting.set(office.desk.refused)
-        snapshot, leases = office.allocator.status(now_s)
-        ages_s = [now_s - status.measured_s for status in snapshot.by_subchannel.values()]
-        office.metrics.sensing_age_s.set(min(ages_s, default=float("inf")))
-        office.metrics.live_leases.set(len(leases))
-        begun_s = [now_s - lease.start_s for lease in leases if lease.start_s <= now_s]
-        office.metrics.oldest_lease_s.set(max(begun_s, default=0.0))
+        office.metrics.sensing_age_s.set(office.allocator.sensing_age_s(now_s))
+        office.metrics.live_leases.set(office.allocator.lease_count())
 
     def stop(self) -> None:
         """Called by the app manager at the end: the loop ends with its current batch."""

@@ -9,8 +9,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from controller.requests import Answer
+from spectrum.status import Lease
 
 # From a fast loopback to the patience of a device, in seconds.
+AGE_BUCKETS_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0, 3600.0)
 GRANT_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -41,11 +43,11 @@ class Metrics:
             "airshed_answer_seconds", "From a request's arrival to its answer", buckets=GRANT_BUCKETS_S,
             registry=self.registry,
         )  # fmt: skip
-        self._expired = Counter("airshed_leases_expired", "Leases that ended by themselves", registry=self.registry)
+        self._age_s = Histogram(
+            "airshed_lease_age_seconds", "Age of leases when they ended by themselves", buckets=AGE_BUCKETS_S,
+            registry=self.registry,
+        )  # fmt: skip
         self.live_leases = Gauge("airshed_live_leases", "Leases that have not ended", registry=self.registry)
-        self.oldest_lease_s = Gauge(
-            "airshed_oldest_lease_age_seconds", "Time since the oldest live lease began", registry=self.registry
-        )
         self.sensing_age_s = Gauge(
             "airshed_sensing_age_seconds", "Age of the newest report of any sensor", registry=self.registry
         )
@@ -67,9 +69,10 @@ class Metrics:
                 self._leases.labels("yes" if lease.forced else "no").inc()
                 self._attempts.observe(lease.attempt)
 
-    def expired(self, count: int) -> None:
-        """Count leases that ended by themselves."""
-        self._expired.inc(count)
+    def ended(self, leases: Sequence[Lease], now_s: float) -> None:
+        """Count leases that ended by themselves, with their age."""
+        for lease in leases:
+            self._age_s.observe(now_s - lease.start_s)
 
     def also(self, values: Callable[[], Mapping[str, float]]) -> None:
         """Show what another room counts, read at each look: gauges by name."""

@@ -55,6 +55,7 @@ def test_an_idle_try_is_taken_and_a_taken_one_is_not(database: ChannelStatusData
     assert (second.lease.attempt, second.lease.forced, second.blocked_by) == (2, False, ("1",))
     assert second.lease.start_s == pytest.approx(NOW + 1)
     assert [lease.lease_id for lease in database.leases("s", NOW)] == ["1", "2"]
+    assert database.lease_count("s") == 2
 
 
 def test_all_taken_forces_the_last_draw(database: ChannelStatusDatabase) -> None:
