@@ -122,6 +122,12 @@ class ControllerLink:
         if self._state == "online":
             self._outgoing.put(wire.AgentMessage(confirmed=[lease_id]))
 
+    def renew(self, lease_id: str, end_s: float) -> None:
+        """Ask to hold a lease until `end_s`; the answer comes through `on_change`."""
+        if self._state == "online":
+            renewal = wire.RenewRequest(lease_id=lease_id, end_us=round(end_s * 1e6))
+            self._outgoing.put(wire.AgentMessage(renewals=[renewal]))
+
     def release(self, lease_id: str, reason: str) -> None:
         """Give a lease back."""
         if self._state == "online":

@@ -21,6 +21,8 @@ NotNegative = Annotated[float, Meta(ge=0)]
 Probability = Annotated[float, Meta(gt=0, lt=1)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
+Eui = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{16}$")]
+
 # Stands in `database.url` for a server of the site's own, started and stopped by the controller.
 EMBEDDED: Final = "embedded"
 
@@ -115,16 +117,82 @@ class SensorTable(_Table, frozen=True):
     position_m: tuple[float, float] | None = None
 
 
+class LorawanTable(_Table, frozen=True):
+    """`[gateway.lorawan]`: how an agent serves and steers LoRaWAN devices.
+
+    udp_listen: where packet forwarders send to (Semtech UDP has no authentication: loopback, or the inner address of a
+    tunnel with tunnel = true). gateway_eui: forwarders that are heard, any when empty. keys: the file of keys; the
+    environment's AIRSHED_LORAWAN_KEYS comes first. channels: how many a device hops over. lease_s: how long a plan
+    stands before it is asked for anew. nb_trans: repetitions of each frame. duty_cycle_exponent: aggregated limit of a
+    device, 1 / 2^n. antenna_gain_dbi: of the gateway.
+    """
+
+    udp_listen: str = "127.0.0.1:1700"
+    tunnel: bool = False
+    gateway_eui: tuple[Eui, ...] = ()
+    keys: str | None = None
+    channels: Annotated[int, Meta(ge=1, le=3)] = 3
+    lease_s: Positive = 1800.0
+    nb_trans: Annotated[int, Meta(ge=1, le=15)] = 1
+    duty_cycle_exponent: Annotated[int, Meta(ge=0, le=15)] | None = None
+    antenna_gain_dbi: Annotated[float, Meta(ge=0, le=20)] = 0.0
+
+
+class MqttTable(_Table, frozen=True):
+    """`[gateway.mqtt]`: a broker with ChirpStack's gateway topics. The password is AIRSHED_MQTT_PASSWORD's."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 1883
+    topic_prefix: str = "eu868"
+    username: str | None = None
+    tls_ca: str | None = None
+
+
+class SigfoxTable(_Table, frozen=True):
+    """`[gateway.sigfox]`: where endpoints that run the test agent are reached.
+
+    listen: `HOST:PORT` for endpoints over TCP (loopback, or a tunnel's inner address with tunnel = true).
+    """
+
+    listen: str = "127.0.0.1:50869"
+    tunnel: bool = False
+
+
 class GatewayTable(_Table, frozen=True):
-    """`[[gateway]]`: one gateway, its agent's radio side, and (for `virtual`) the devices behind it."""
+    """`[[gateway]]`: one gateway, its agent's radio side, and (for `virtual`) the devices behind it.
+
+    radio: `virtual`; `semtech-udp` for a packet forwarder; `mqtt` for a gateway bridge; `sigfox` for endpoints that run
+    the test agent. health_listen: health and metrics over HTTP, loopback only.
+    """
 
     name: Name
-    radio: Literal["virtual"] = "virtual"
+    radio: Literal["virtual", "semtech-udp", "mqtt", "sigfox"] = "virtual"
     devices: Annotated[int, Meta(ge=1, le=100_000)] = 50
     mean_gap_s: Positive = 10.0
     position_m: tuple[float, float] | None = None
     # 8 in the SX1301; only planning asks
     demodulation_paths: Annotated[int, Meta(ge=1, le=1024)] = 8
+    lorawan: LorawanTable = LorawanTable()
+    mqtt: MqttTable = MqttTable()
+    sigfox: SigfoxTable = SigfoxTable()
+    health_listen: str | None = None
+
+
+class DeviceTable(_Table, frozen=True):
+    """`[[device]]`: one real device that an agent moves. Keys never stand here, see LorawanTable.keys.
+
+    dev_eui, join_eui: 16 hex digits. dev_addr: 8 hex digits, for `abp`. lorawan: 1.0.4 devices count their DevNonce and
+    keep data rate and power on 15. gateway: the agent that serves it, any when left out.
+    """
+
+    name: Name
+    technology: Literal["lora", "sigfox"] = "lora"
+    gateway: Name | None = None
+    dev_eui: Eui | None = None
+    join_eui: Eui | None = None
+    activation: Literal["otaa", "abp"] = "otaa"
+    dev_addr: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{8}$")] | None = None
+    lorawan: Literal["1.0.3", "1.0.4"] = "1.0.3"
 
 
 class TrafficTable(_Table, frozen=True):
@@ -187,6 +255,7 @@ class Site(_Table, frozen=True):
     controller: ControllerTable = ControllerTable()
     sensor: tuple[SensorTable, ...] = ()
     gateway: tuple[GatewayTable, ...] = ()
+    device: tuple[DeviceTable, ...] = ()
     traffic: tuple[TrafficTable, ...] = ()
     tls: TlsTable | None = None
     http: HttpTable | None = None
@@ -209,13 +278,30 @@ def parse_site(text: str, file_name: str) -> Site:
     named = {
         "sensor": [sensor.name for sensor in site.sensor],
         "gateway": [gateway.name for gateway in site.gateway],
+        "device": [device.name for device in site.device],
         "traffic": [group.name for group in site.traffic],
     }
     for table, names in named.items():
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise BadInput(f"{file_name}: every {table} needs a name of its own, {sorted(twice)} came more than once")
+    _check_devices(site.device, file_name)
     return site
+
+
+def _check_devices(devices: Sequence[DeviceTable], file_name: str) -> None:
+    """What the types cannot say: a LoRaWAN device has an EUI of its own, and an ABP device an address."""
+    seen: dict[str, str] = {}
+    for device in devices:
+        if device.technology != "lora":
+            continue
+        if device.dev_eui is None:
+            raise BadInput(f"{file_name}: device {device.name} needs its dev_eui, 16 hex digits")
+        if device.activation == "abp" and device.dev_addr is None:
+            raise BadInput(f"{file_name}: device {device.name} is abp and needs its dev_addr, 8 hex digits")
+        other = seen.setdefault(device.dev_eui.lower(), device.name)
+        if other != device.name:
+            raise BadInput(f"{file_name}: devices {other} and {device.name} have the same dev_eui")
 
 
 def _readable(message: str) -> str:

@@ -1,0 +1,293 @@
+"""The agent of a gateway with LoRaWAN devices: uplinks in, leases asked for, MAC commands and acknowledgements out.
+
+One thread runs it; answers of the controller come in through a queue. Each frame is judged at once and answered a
+little later (GATHER_S): meanwhile other gateways' copies of it arrive, and the controller's answer.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from gateway_agent.downlink import GatewayAir, Window, choose, frame_airtime_s, windows
+from gateway_agent.gateway_door import Acknowledged, GatewayDoor, Uplinks
+from gateway_agent.lorawan.devices import Device
+from gateway_agent.lorawan.network import Heard, LorawanNetwork
+from gateway_agent.lorawan.steering import DeviceState, Plan, obeyed, wanted_hz
+from gateway_agent.semtech_udp import Received
+from gateway_agent.wire import controller_pb2 as wire
+from spectrum.site_file import LorawanTable
+
+log = logging.getLogger(__name__)
+
+# Copies of one frame by several gateways, and the controller's answer, arrive within this long; RX1 opens after 1 s.
+GATHER_S: Final = 0.2
+
+# A frame is handed over at least this long before its window opens: the way to the gateway and its own lead time.
+LEAD_S: Final = 0.1
+
+# A device whose controller does not answer keeps the plan it has.
+PATIENCE_S: Final = 1.0
+
+
+# A device that refuses every subchannel of so many plans keeps what it has until the last one's time is over.
+MOST_REFUSED_PLANS: Final = 8
+
+Answered = Callable[[wire.LeaseAnswer], None]
+
+
+class Link(Protocol):
+    """What is used of ControllerLink."""
+
+    def request(
+        self, request: wire.LeaseRequest, answered: Callable[[wire.LeaseAnswer], None], patience_s: float
+    ) -> None:
+        """Ask for a lease."""
+
+    def confirm(self, lease_id: str) -> None:
+        """A device has obeyed."""
+
+    def renew(self, lease_id: str, end_s: float) -> None:
+        """Hold a lease until `end_s`."""
+
+    def release(self, lease_id: str, reason: str) -> None:
+        """Give a lease back."""
+
+    def report(self, uplink: wire.Uplink) -> None:
+        """Report a reception."""
+
+    def give_up_overdue(self) -> int:
+        """Refuse what was not answered in time."""
+
+
+@dataclass(slots=True)
+class Leased:
+    """The plan of one device and the leases behind it: subchannels by lease. tries: plans before that it refused."""
+
+    plan: Plan
+    subchannels_hz: dict[str, int]
+    ends_s: float
+    tries: int = 0
+    confirmed: bool = False
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """One frame and where its copies were heard: the gateway with the best SNR answers."""
+
+    heard: Heard
+    gateway: bytes
+    received: Received
+
+
+@dataclass(slots=True)
+class _OnTheWay:
+    """A downlink that was handed over, and the windows that are left if the gateway refuses it."""
+
+    device: Device
+    gateway: bytes
+    left: tuple[Window, ...]
+
+
+@dataclass(slots=True)
+class LorawanAgent:
+    """See the module. clock: seconds since the epoch."""
+
+    door: GatewayDoor
+    network: LorawanNetwork
+    link: Link
+    table: LorawanTable
+    clock: Callable[[], float] = time.time
+    gather_s: float = GATHER_S
+    counts: Counter[str] = field(default_factory=Counter)
+    leases: dict[str, Leased] = field(default_factory=dict)
+    airs: dict[bytes, GatewayAir] = field(default_factory=dict)
+    _asking: set[str] = field(default_factory=set)
+    _answers: queue.SimpleQueue[tuple[Device, wire.LeaseAnswer]] = field(default_factory=queue.SimpleQueue)
+    _gathering: dict[bytes, _Gathered] = field(default_factory=dict)
+    _due: list[tuple[float, int, bytes]] = field(default_factory=list)
+    _on_the_way: dict[int, _OnTheWay] = field(default_factory=dict)
+    _count: int = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a frame waits for its answer."""
+        return bool(self._due)
+
+    def run(self, stop: threading.Event, seconds: float | None = None) -> None:
+        """Serve until `stop`, or for `seconds`."""
+        until_s = None if seconds is None else self.clock() + seconds
+        while not stop.is_set() and (until_s is None or self.clock() < until_s):
+            self.step(0.02)
+        for leased in self.leases.values():
+            self._end(leased, "the agent was stopped", self.clock())
+
+    def step(self, timeout_s: float) -> None:
+        """Take what has come, answer what is due."""
+        for event in self.door.poll(timeout_s):
+            if isinstance(event, Uplinks):
+                for received in event.frames:
+                    self._take(event.gateway, received)
+            else:
+                self._acknowledged(event)
+        self.link.give_up_overdue()
+        with suppress(queue.Empty):
+            while True:
+                self._plan(*self._answers.get_nowait())
+        now_s = self.clock()
+        while self._due and self._due[0][0] <= now_s:
+            _, _, frame = heapq.heappop(self._due)
+            self._answer(self._gathering.pop(frame))
+
+    def _take(self, gateway: bytes, received: Received) -> None:
+        copy = self._gathering.get(received.frame)
+        if copy is not None:
+            self.counts["copies"] += 1
+            if received.snr_db > copy.received.snr_db:
+                copy.gateway, copy.received = gateway, received
+            return
+        now_s = self.clock()
+        heard = self.network.hear(received, now_s)
+        if heard is None:
+            return
+        self._gathering[received.frame] = _Gathered(heard, gateway, received)
+        self._count += 1
+        heapq.heappush(self._due, (now_s + self.gather_s, self._count, received.frame))
+        if heard.counter is not None and heard.is_new:
+            self.link.report(_report(heard))
+            self._see_lease(heard, now_s)
+
+    def _see_lease(self, heard: Heard, now_s: float) -> None:
+        """Confirm what is obeyed, end what is over, ask for what is missing."""
+        name = heard.device.name
+        leased = self.leases.get(name)
+        if leased is not None:
+            state = self.network.session_of(heard.device).state
+            reason = heard.wants_plan or self._over(leased, state, now_s)
+            if reason:
+                self._end(leased, reason, now_s)
+            elif not leased.confirmed and obeyed(state, leased.plan):
+                self._confirm(leased, wanted_hz(state, leased.plan))
+        if (leased is None or not leased.subchannels_hz) and name not in self._asking:
+            self._ask(heard, now_s)
+
+    def _over(self, leased: Leased, state: DeviceState, now_s: float) -> str:
+        """Why a plan is over, or an empty string."""
+        if leased.ends_s <= now_s:
+            return "its time is over"
+        useless = leased.subchannels_hz and not wanted_hz(state, leased.plan)
+        return "the device refused all of it" if useless and leased.tries < MOST_REFUSED_PLANS else ""
+
+    def _end(self, leased: Leased, reason: str, now_s: float) -> None:
+        """Give the leases back. The plan itself holds until there is a new one: degrade, do not flap."""
+        for lease_id in leased.subchannels_hz:
+            self.link.release(lease_id, reason)
+        self.counts["leases_ended"] += bool(leased.subchannels_hz)
+        leased.subchannels_hz, leased.ends_s = {}, now_s
+
+    def _confirm(self, leased: Leased, obeyed_hz: frozenset[int]) -> None:
+        """Confirm the leases that the device obeys, and give back those it refused."""
+        leased.confirmed = True
+        self.counts["plans_obeyed"] += 1
+        for lease_id, center_hz in leased.subchannels_hz.items():
+            if center_hz in obeyed_hz:
+                self.link.confirm(lease_id)
+            else:
+                self.link.release(lease_id, "the device refused it")
+
+    def _ask(self, heard: Heard, now_s: float) -> None:
+        device, received = heard.device, heard.received
+        airtime_s = frame_airtime_s(received.datr, len(received.frame))
+        request = wire.LeaseRequest(
+            request_id=f"{device.name}-{heard.counter}-{round(now_s * 1e6)}",
+            device=device.name,
+            technology=wire.LORA,
+            airtime_us=round(airtime_s * 1e6),
+            copies=self.table.channels,
+        )
+        self._asking.add(device.name)
+        self.counts["leases_asked"] += 1
+        self.link.request(request, lambda answer: self._answers.put((device, answer)), PATIENCE_S)
+
+    def _plan(self, device: Device, answer: wire.LeaseAnswer) -> None:
+        self._asking.discard(device.name)
+        if not answer.leases:
+            self.counts["leases_refused"] += 1
+            log.info("device %s keeps its channels: %s", device.name, answer.refusal.message)
+            return
+        ends_s = self.clock() + self.table.lease_s
+        plan = plan_of([lease.subchannel_hz for lease in answer.leases], self.table)
+        for lease in answer.leases:
+            self.link.renew(lease.lease_id, ends_s)
+        former = self.leases.get(device.name)
+        state = self.network.session_of(device).state
+        refused = former is not None and not wanted_hz(state, former.plan)
+        tries = former.tries + 1 if former is not None and refused else 0
+        leases = {lease.lease_id: lease.subchannel_hz for lease in answer.leases}
+        self.leases[device.name] = Leased(plan, leases, ends_s, tries)
+        self.counts["plans"] += 1
+
+    def _answer(self, gathered: _Gathered) -> None:
+        heard = gathered.heard
+        leased = self.leases.get(heard.device.name)
+        frame = self.network.downlink(heard, None if leased is None else leased.plan)
+        if frame is None:
+            return
+        options = windows(
+            gathered.received, frame, heard.at_s, join=bool(heard.join_accept),
+            antenna_gain_dbi=self.table.antenna_gain_dbi,
+        )  # fmt: skip
+        self._send(_OnTheWay(heard.device, gathered.gateway, options))
+
+    def _send(self, way: _OnTheWay) -> None:
+        """Hand the frame over for the first window that is left and allowed."""
+        air = self.airs.setdefault(way.gateway, GatewayAir())
+        window = choose(air, way.left, self.clock() + LEAD_S)
+        if window is None:
+            self.counts["downlinks_without_window"] += 1
+            self.network.not_sent(way.device)
+            return
+        air.count(window)
+        number = self.door.send(way.gateway, window.transmit)
+        if number is None:
+            self.network.not_sent(way.device)
+            return
+        self.counts["downlinks"] += 1
+        left = tuple(one for one in way.left if one.starts_s > window.starts_s)
+        self._on_the_way[number] = _OnTheWay(way.device, way.gateway, left)
+        while len(self._on_the_way) > 4096:
+            del self._on_the_way[next(iter(self._on_the_way))]
+
+    def _acknowledged(self, said: Acknowledged) -> None:
+        """NONE is well; any error means it was not sent: the next window is tried, then the next uplink awaited."""
+        way = self._on_the_way.pop(said.downlink, None)
+        if said.error == "NONE" or way is None:
+            return
+        self.counts[f"refused_by_gateway_{said.error.lower()}"] += 1
+        log.info("the gateway did not send to %s: %s", way.device.name, said.error)
+        self._send(way)
+
+
+def plan_of(centers_hz: list[int], table: LorawanTable) -> Plan:
+    """The plan that leased subchannels make."""
+    return Plan(tuple(sorted(set(centers_hz))), nb_trans=table.nb_trans, duty_cycle_exponent=table.duty_cycle_exponent)
+
+
+def _report(heard: Heard) -> wire.Uplink:
+    received = heard.received
+    return wire.Uplink(
+        device=heard.device.name,
+        at_us=round(heard.at_s * 1e6),
+        subchannel_hz=received.center_hz,
+        rssi_dbm=received.rssi_dbm,
+        snr_db=received.snr_db,
+        size_bytes=len(received.frame),
+    )
