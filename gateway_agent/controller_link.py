@@ -201,10 +201,12 @@ class ControllerLink:
         register = wire.Register(gateway=self._gateway, site=self._site.name, agent_version=VERSION)
         self._state = "registered"  # before it is sent: the answer may come before this generator runs again
         yield wire.AgentMessage(register=register)
-        while not self._closed.is_set():
+        while True:  # until `close` or the stream's end puts None, so that what was said before it still goes out
             try:
                 message = outgoing.get(timeout=HEARTBEAT_S)
             except queue.Empty:
+                if self._closed.is_set():
+                    return
                 message = wire.AgentMessage(heartbeat=wire.Heartbeat(dropped_uplinks=self.dropped_uplinks))
             if message is None:
                 return

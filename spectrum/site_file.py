@@ -151,11 +151,13 @@ class MqttTable(_Table, frozen=True):
 class SigfoxTable(_Table, frozen=True):
     """`[gateway.sigfox]`: where endpoints that run the test agent are reached.
 
-    listen: `HOST:PORT` for endpoints over TCP (loopback, or a tunnel's inner address with tunnel = true).
+    listen: `HOST:PORT` for endpoints over TCP (loopback, or a tunnel's inner address with tunnel = true). serial: ports
+    with one endpoint each.
     """
 
     listen: str = "127.0.0.1:50869"
     tunnel: bool = False
+    serial: tuple[str, ...] = ()
 
 
 class GatewayTable(_Table, frozen=True):
