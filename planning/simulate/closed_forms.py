@@ -92,14 +92,6 @@ def fluid_unsuccessful(load: float, attempts: int, pf: float = 0.0, pm: float = 
     return float(1.0 - path.y[1, -1] / load)
 
 
-def erlang_b(servers: int, load: float) -> float:
-    """Share of arrivals that find all servers busy: the loss of demodulation paths under Poisson traffic."""
-    blocked = 1.0
-    for count in range(1, servers + 1):
-        blocked = load * blocked / (count + load * blocked)
-    return blocked
-
-
 def capture_success(
     radius_m: float,
     exponent: float,

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from planning.models.loss_queue import erlang_b
 from planning.simulate import closed_forms as theory
 from planning.simulate import engine, radio
 from planning.simulate.results import per_run
@@ -137,7 +138,7 @@ def test_demodulation_paths_block_as_erlang_says() -> None:
     )  # fmt: skip
     found = per_run(scenario, engine.run(scenario))
     load = 5000 * 0.12 / 100.12
-    lost = 1.0 - (1.0 - theory.erlang_b(8, load)) * math.exp(-2.0 * load / 60_000)
+    lost = 1.0 - (1.0 - float(erlang_b(8, load))) * math.exp(-2.0 * load / 60_000)
     assert abs(score(found["unsuccessful"] - lost * found["transmissions"])) < 4.0
 
 
