@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -81,7 +81,10 @@ class Allocator:
             kind: [records.subchannel_key(cell) for cell in cells] for kind, cells in self._all_subchannels.items()
         }
         at_us = str(records.microseconds(now_s))
-        event = {"event": "site", "at_us": at_us, "site": self._site.name, "subchannels": cells}
+        self.tell({"event": "site", "at_us": at_us, "site": self._site.name, "subchannels": cells})
+
+    def tell(self, event: Mapping[str, object]) -> None:
+        """Append to the event stream; raises DatabaseAway."""
         self._database.append(self._site.name, "events", [records.encode(event)])
 
     def answer(self, asks: Sequence[Ask], now_s: float) -> tuple[Answer, ...]:

@@ -1,18 +1,17 @@
-"""The controller as an os-ken application: a thread takes asks from the desk and lets the allocator answer them."""
+"""The controller as an app on os-ken or Ryu: a thread takes asks from the desk and lets the allocator answer them."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from os_ken.lib import hub
-
 from channel_status.protocol import DatabaseAway
 from controller.desk import Waiting
 from controller.office import Office
-from controller.osken_base import OSKenApp
+from controller.sdn_base import App
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ SWEEP_S: Final = 0.25
 LOOK_S: Final = 1.0
 
 
-class AirshedController(OSKenApp):  # type: ignore[misc]
+class AirshedController(App):  # type: ignore[misc]
     """The app: owns the allocator."""
 
     def __init__(self, *args: Any, office: Office, **kwargs: Any) -> None:
@@ -31,11 +30,13 @@ class AirshedController(OSKenApp):  # type: ignore[misc]
         self._swept_s = 0.0
         self._looked_s = 0.0
         self._database_away = False
+        # A real thread on both bases: it waits for the desk and the database, which would hold up all greenlets.
+        self._worker = threading.Thread(target=self._work, name="allocator", daemon=True)
 
     def start(self) -> None:
-        """Called by the app manager: the event loop of os-ken, and ours beside it."""
+        """Called by the app manager: the event loop of the base, and ours beside it."""
         super().start()
-        self.threads.append(hub.spawn(self._work))
+        self._worker.start()
 
     def _work(self) -> None:
         while self.is_active:
@@ -87,3 +88,4 @@ class AirshedController(OSKenApp):  # type: ignore[misc]
         """Called by the app manager at the end: the loop ends with its current batch."""
         self._office.desk.close()
         super().stop()
+        self._worker.join()

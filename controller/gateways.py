@@ -52,6 +52,18 @@ class Gateways:
             held_s = self._site.controller.hold_s
             self._tell(gateway, "detached", f"its stream ended: leases are held for {held_s:g} s", now_s)
 
+    def cut(self, gateway: str, reason: str, now_s: float) -> None:
+        """The network has lost a gateway, though its stream may not know it yet: leases are held, as if it detached."""
+        held_s = self._site.controller.hold_s
+        self._tell(gateway, "detached", f"{reason}: leases are held for {held_s:g} s", now_s)
+
+    def mended(self, gateway: str, reason: str, now_s: float) -> None:
+        """The network has a gateway again; it is attached when its stream has outlived the cut."""
+        with self._lock:
+            alive = gateway in self._streams
+        if alive:
+            self._tell(gateway, "attached", reason, now_s)
+
     def give_up(self, now_s: float) -> int:
         """End the leases of gateways that have been detached for longer than the site holds; returns how many."""
         ended = 0

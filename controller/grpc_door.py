@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha import reflection
 
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
+from controller.backhaul.post import Ended, Registered, ip_of
 from controller.codec import answer_message, ask_of, change_message, status_message
 from controller.mailroom import Box, Mailroom
 from controller.office import Office
@@ -41,6 +42,9 @@ WAITING_MESSAGES: Final = 4096
 
 START_TIMEOUT_S: Final = 30.0
 
+# An agent that is silent this long is asked whether it is there, and given half as long to answer.
+KEEPALIVE_MS: Final = 10_000
+
 
 class ControllerService(wire_grpc.ControllerServicer):
     """The calls of controller.proto, over what the controller works with. Lives on the door's event loop."""
@@ -52,8 +56,20 @@ class ControllerService(wire_grpc.ControllerServicer):
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Called once, when the loop runs."""
         self._loop = loop
+        self._boxes: dict[str, set[Box]] = {}
+        if self._office.backhaul is not None:
+            self._office.backhaul.hang_up = self._have_hung_up
         full = "a message to an agent that reads nothing was dropped"
         self._mail = Mailroom(loop, WAITING_MESSAGES, lambda: log.warning(full))
+
+    def _have_hung_up(self, gateway: str) -> None:
+        """`_hang_up` from any thread."""
+        self._loop.call_soon_threadsafe(self._hang_up, gateway)
+
+    def _hang_up(self, gateway: str) -> None:
+        """End the streams of a gateway; its agent dials again."""
+        for box in self._boxes.get(gateway, ()):
+            box.put_nowait(None)
 
     @property
     def _site(self) -> Site:
@@ -74,14 +90,20 @@ class ControllerService(wire_grpc.ControllerServicer):
         gateway = await self._registered(await anext(request_iterator, None), context)
         box: Box = asyncio.Queue()
         box.put_nowait(wire.ControllerMessage(registered_site=self._site.name))
-        gateways, clock = self._office.gateways, self._office.clock
+        gateways, clock, backhaul = self._office.gateways, self._office.clock, self._office.backhaul
         await asyncio.to_thread(gateways.attach, gateway, clock())
+        self._boxes.setdefault(gateway, set()).add(box)
+        if backhaul is not None:
+            backhaul.put(Registered(gateway, ip_of(context.peer())))
         reading = asyncio.create_task(self._read(gateway, request_iterator, box))
         try:
             while (message := await box.get()) is not None:
                 yield message
         finally:
             reading.cancel()
+            self._boxes[gateway].discard(box)
+            if backhaul is not None:
+                backhaul.put(Ended(gateway))
             # In a thread of its own: this coroutine may be cancelled, and the gateway has gone all the same.
             self._loop.run_in_executor(None, gateways.detach, gateway, clock())
 
@@ -257,7 +279,13 @@ class GrpcDoor:
 
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
-        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        server = grpc.aio.server(
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+                ("grpc.keepalive_timeout_ms", KEEPALIVE_MS // 2),
+            ]
+        )
         self._service.begin(self._loop)
         wire_grpc.add_ControllerServicer_to_server(self._service, server)  # type: ignore[no-untyped-call]
         checks = health.aio.HealthServicer()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from controller.backhaul.counters import BackhaulCounters
 from controller.requests import Answer
 from spectrum.status import Lease
 
@@ -57,6 +59,11 @@ class Metrics:
         self.refused_waiting = Gauge(
             "airshed_requests_refused_waiting", "Requests refused because too many were waiting", registry=self.registry
         )
+
+    @cached_property
+    def backhaul(self) -> BackhaulCounters:
+        """Counters of the backhaul, where there is one."""
+        return BackhaulCounters(self.registry)
 
     def answered(self, answers: Sequence[Answer], waited_s: Sequence[float]) -> None:
         """Count a batch of answers and the time each took."""

@@ -2,20 +2,36 @@
 
 os-ken 4.2.2 on native threads (its default) never ends the thread that sends to a switch: `hub.kill` does nothing
 there, and the datapath waits for that thread for ever, so threads pile up and no DEAD event comes. `mend` wakes the
-thread when the switch has gone.
+thread when the switch has gone. Its threads are no daemons either, so that the one that waits for switches would keep
+the process alive.
 """
 
 from __future__ import annotations
 
+import select
 import threading
+from collections.abc import Sequence
 from typing import Any, Final
 
-from os_ken.base.app_manager import AppManager, OSKenApp
+from os_ken import cfg
+from os_ken.base.app_manager import AppManager
+from os_ken.base.app_manager import OSKenApp as App
+from os_ken.controller import ofp_event
 from os_ken.controller.controller import Datapath
+from os_ken.controller.event import EventBase
+from os_ken.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
+from os_ken.lib import hub
+from os_ken.lib.packet import arp, ipv4, packet
+from os_ken.ofproto import ofproto_v1_3
+
+from controller.openflow import OpenFlowListen, configure
 
 _MENDED: Final = "_airshed_mended"
 
-__all__ = ["OSKenApp", "mend", "run_app"]
+__all__ = [
+    "DEAD_DISPATCHER", "MAIN_DISPATCHER", "App", "EventBase", "arp", "hub", "ipv4", "mend", "ofp_event",
+    "ofproto_v1_3", "packet", "run_apps", "select", "set_ev_cls",
+]  # fmt: skip
 
 
 def mend() -> None:
@@ -33,16 +49,22 @@ def mend() -> None:
 
     Datapath._recv_loop = recv_loop
     setattr(Datapath, _MENDED, True)
+    hub.HubThread.daemon = True
 
 
-def run_app(module: str, context: dict[str, Any], stop: threading.Event) -> None:
-    """Load the app in `module`, give it `context` by keyword, and keep it running until `stop` is set.
+def run_apps(
+    modules: Sequence[str], context: dict[str, Any], stop: threading.Event, listen: OpenFlowListen | None = None
+) -> None:
+    """Load the apps in `modules`, give them `context` by keyword, and keep them running until `stop` is set.
 
-    What AppManager.run_apps does, without its `kill` of native threads, which have none.
+    What AppManager.run_apps does, without its `kill` of native threads, which have none. listen: where switches dial
+    in, when an app handles OpenFlow.
     """
     mend()
+    if listen is not None:
+        configure(cfg.CONF, listen)
     manager = AppManager.get_instance()
-    manager.load_apps([module])
+    manager.load_apps(list(modules))
     contexts = manager.create_contexts()
     manager.instantiate_apps(**contexts, **context)
     try:

@@ -13,13 +13,15 @@ from channel_status.opening import database_url, uses_embedded
 from channel_status.protocol import ChannelStatusDatabase
 from channel_status.redis_door import connect
 from controller.allocator import Allocator
+from controller.backhaul.policy import openflow_listen, policy_of
+from controller.backhaul.post import Post
 from controller.desk import Desk
 from controller.gateways import Gateways
 from controller.grpc_door import ControllerService, GrpcDoor
 from controller.metrics import Metrics
 from controller.office import Office
+from controller.openflow import OpenFlowListen
 from controller.operators import Operators
-from controller.osken_base import run_app
 from monitoring.periodic.live import monitoring
 from monitoring.periodic.watcher import Watcher
 from spectrum.site_file import Site
@@ -27,12 +29,20 @@ from spectrum.site_file import Site
 log = logging.getLogger(__name__)
 
 APP: Final = "controller.app"
+BACKHAUL_APPS: Final = ("controller.backhaul.app", "controller.backhaul.statistics_app")
 
 
 def open_office(site: Site, database: ChannelStatusDatabase) -> Office:
     """What a controller of `site` works with."""
     desk = Desk(site.controller.requests_per_s)
-    return Office(Allocator(site, database), desk, Gateways(site, database), Metrics(), time.time)
+    return Office(
+        Allocator(site, database),
+        desk,
+        Gateways(site, database),
+        Metrics(),
+        time.time,
+        Post() if site.backhaul else None,
+    )
 
 
 def run_controller(site: Site, stop: threading.Event) -> None:
@@ -40,6 +50,9 @@ def run_controller(site: Site, stop: threading.Event) -> None:
 
     Failed when a port is taken or the database does not come up; BadInput for what the site file has wrong.
     """
+    from controller.sdn_base import run_apps  # not with this module: whoever only opens an office needs no base
+
+    listen = _backhaul(site)
     with ExitStack() as stack:
         if uses_embedded(site):
             stack.enter_context(embedded_server(socket_folder(site.name), keep=True))
@@ -64,4 +77,12 @@ def run_controller(site: Site, stop: threading.Event) -> None:
         log.info(
             "site %s: controller listens on %s (policy %s, N %s)", site.name, table.listen, table.policy, table.attempts
         )
-        run_app(APP, {"office": office}, stop)
+        run_apps((APP, *(BACKHAUL_APPS if listen else ())), {"office": office}, stop, listen)
+
+
+def _backhaul(site: Site) -> OpenFlowListen | None:
+    """Where switches dial in, and whether what the site file says of the backhaul holds together."""
+    if site.backhaul is None:
+        return None
+    policy_of(site)
+    return openflow_listen(site)

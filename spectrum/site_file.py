@@ -248,6 +248,34 @@ class MonitoringTable(_Table, frozen=True):
     merge_s: NotNegative = 2.0
 
 
+class BackhaulSwitch(_Table, frozen=True):
+    """`[[backhaul.switch]]`: one OpenFlow switch: its datapath id, and its port towards the controller."""
+
+    name: Name
+    dpid: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    uplink: Annotated[int, Meta(ge=1, le=0xFFFF)]
+
+
+class BackhaulTable(_Table, frozen=True):
+    """`[backhaul]`: OpenFlow switches between gateways and controller.
+
+    listen: where switches dial in. address: the controller's IPv4 on the backhaul, None for the host of
+    `controller.listen`. control_kbit_s, user_kbit_s: what each gateway may send of either class; dial_kbit_s: what the
+    unknown sources of one port may send while they register. control_tcp, control_udp: ports of the controller that are
+    control traffic besides its own (Redis, Semtech UDP). poll_s: time between two readings of the counters.
+    """
+
+    switch: Annotated[tuple[BackhaulSwitch, ...], Meta(min_length=1)]
+    listen: str = "127.0.0.1:6653"
+    address: Annotated[str, Meta(pattern=r"^\d{1,3}(\.\d{1,3}){3}$")] | None = None
+    control_kbit_s: Annotated[int, Meta(ge=1)] = 2_000
+    user_kbit_s: Annotated[int, Meta(ge=1)] = 10_000
+    dial_kbit_s: Annotated[int, Meta(ge=1)] = 256
+    control_tcp: tuple[Annotated[int, Meta(ge=1, le=65535)], ...] = (6379,)
+    control_udp: tuple[Annotated[int, Meta(ge=1, le=65535)], ...] = (1700,)
+    poll_s: Positive = 5.0
+
+
 class Site(_Table, frozen=True):
     """A whole site file."""
 
@@ -262,6 +290,7 @@ class Site(_Table, frozen=True):
     tls: TlsTable | None = None
     http: HttpTable | None = None
     monitoring: MonitoringTable = MonitoringTable()
+    backhaul: BackhaulTable | None = None
 
     @property
     def name(self) -> str:
@@ -282,6 +311,8 @@ def parse_site(text: str, file_name: str) -> Site:
         "gateway": [gateway.name for gateway in site.gateway],
         "device": [device.name for device in site.device],
         "traffic": [group.name for group in site.traffic],
+        "backhaul.switch": [switch.name for switch in site.backhaul.switch] if site.backhaul else [],
+        "backhaul.switch dpid": [str(switch.dpid) for switch in site.backhaul.switch] if site.backhaul else [],
     }
     for table, names in named.items():
         twice = {name for name in names if names.count(name) > 1}
