@@ -11,6 +11,7 @@ import grpc
 import msgspec
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from channel_status.memory import MemoryDatabase
 from controller.client import ControllerClient
@@ -154,3 +155,10 @@ def test_nothing_listens_outside_loopback_without_tls(
         )
         with pytest.raises(BadInput, match=r"\[tls\] table is needed"):
             GrpcDoor(site, ControllerService(open_office(site, MemoryDatabase()), MemoryDatabase()))
+
+
+def test_reflection_describes_the_service(running_controller: RunningController) -> None:
+    with running_controller(MemoryDatabase()) as (site, _), grpc.insecure_channel(site.controller.listen) as channel:
+        described = ProtoReflectionDescriptorDatabase(channel).get_services()
+    assert "airshed.v1.Controller" in described
+    assert "grpc.health.v1.Health" in described
