@@ -7,9 +7,9 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from sensing.opening import Wanted, open_source
 from spectrum.errors import Failed
 from spectrum.report import ChannelReport
 from spectrum.site_file import Site, parse_site
+from testbed.backhaul_site import CONTROLLER_IP, GRPC_PORT, BackhaulSite, objection
 from testbed.demo_site import NAME, DemoPlan, free_port, lay_out, site_toml, source_of
 from testbed.demo_summary import summary
 from testbed.supervisor import Supervisor
@@ -28,6 +29,7 @@ from testbed.supervisor import Supervisor
 # Every part imports its libraries and compiles or loads its kernels first; a loaded machine takes its time.
 START_TIMEOUT_S: Final = 90.0
 MEAN_GAP_S: Final = 6.0
+HOSTS: Final = ("controller", "gateway-1", "sensor-1")
 
 # After the last packet was ready, its slot and its copies may still lie ahead.
 TAIL_TIMEOUT_S: Final = 30.0
@@ -45,6 +47,7 @@ class DemoOptions:
     attempts: int = 5
     seed: int = 1
     loop: bool = False
+    backhaul: bool = False
 
 
 @dataclass(slots=True)
@@ -72,7 +75,11 @@ def plan_demo(options: DemoOptions) -> DemoPlan:
 
 def run_demo(options: DemoOptions, stop: threading.Event, show: Callable[[View], None]) -> dict[str, Any]:
     """Run the loop for `options.seconds` (or until `stop`) and return the summary. Nothing is left behind."""
+    if options.backhaul and (why_not := objection()):
+        raise Failed(f"airshed demo --backhaul: {why_not}")
     plan = plan_demo(options)
+    if options.backhaul:
+        plan = replace(plan, host=CONTROLLER_IP, port=GRPC_PORT)
     text = site_toml(plan)
     site = parse_site(text, "the demo's site")
     outcomes: list[dict[str, Any]] = []
@@ -87,14 +94,43 @@ def run_demo(options: DemoOptions, stop: threading.Event, show: Callable[[View],
         database.forget(NAME)
         stack.callback(_forget, database)
         parts = stack.enter_context(Supervisor(folder, {"REDIS_URL": url}))
-        parts.start("controller", ["controller", str(site_file)])
-        parts.start("sensor", ["sense", "--site", str(site_file), "--seed", str(options.seed)])
+        at = _hosts(stack, folder, text) if options.backhaul else dict.fromkeys(HOSTS, (site_file, ()))
+        parts.start("controller", ["controller", str(at["controller"][0])], within=at["controller"][1])
+        sensor = ["sense", "--site", str(at["sensor-1"][0]), "--seed", str(options.seed)]
+        parts.start("sensor", sensor, within=at["sensor-1"][1])
         _wait_for_sensing(parts, database, stop)
-        agent = ["agent", str(site_file), "--seconds", str(options.seconds), "--seed", str(options.seed), "--json"]
-        parts.start("agent", agent, lambda line: outcomes.append(json.loads(line)))
+        agent = [
+            "agent",
+            str(at["gateway-1"][0]),
+            "--seconds",
+            str(options.seconds),
+            "--seed",
+            str(options.seed),
+            "--json",
+        ]
+        parts.start("agent", agent, lambda line: outcomes.append(json.loads(line)), at["gateway-1"][1])
         _watch(parts, database, options, outcomes, stop, show)
         parts.stop()
         return _summary(options, site, database, outcomes)
+
+
+def _hosts(stack: ExitStack, folder: Path, text: str) -> dict[str, tuple[Path, Sequence[str]]]:
+    """The parts' own hosts behind a switch: for each its site file, and what its command begins with to run there."""
+    site = stack.enter_context(BackhaulSite(folder, HOSTS[1:]))
+    tls = site.certificates(["gateway-1"])
+    found: dict[str, tuple[Path, Sequence[str]]] = {}
+    for host, holder in zip(HOSTS, ("controller", "gateway-1", "controller"), strict=True):
+        site_file = folder / f"{host}.toml"
+        site_file.write_text(text + site.tables(tls, holder if holder == "controller" else f"gateway-{holder}"))
+        found[host] = site_file, site.inside(host)
+    return found
+
+
+def _backhaul_events(database: ChannelStatusDatabase) -> list[dict[str, Any]]:
+    """What happened on the backhaul, oldest first."""
+    events = [records.decode(entry.value) for entry in database.read(NAME, "events", count=50_000)]
+    wanted = ("state", "switch", "port", "gateway", "reason")
+    return [{key: event[key] for key in wanted} for event in events if event["event"] == "backhaul"]
 
 
 def _wait_for_sensing(parts: Supervisor, database: ChannelStatusDatabase, stop: threading.Event) -> None:
@@ -140,6 +176,7 @@ def _summary(
     return {
         "source": Path(source).name, "devices": options.devices, "seconds": options.seconds, "seed": options.seed,
         "intervals": tally["intervals"], "records": tally["records"], **found, "flags": flags,
+        **({"backhaul": _backhaul_events(database)} if options.backhaul else {}),
     }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ class DemoPlan:
     attempts: int
     mean_gap_s: float
     port: int
+    host: str = "127.0.0.1"
 
 
 def lay_out(center_hz: float, rate_hz: float) -> tuple[tuple[float, ...], float]:
@@ -71,7 +72,7 @@ lora_center_hz = [{centres}]
 sigfox_center_hz = {plan.sigfox_center_hz:.1f}
 
 [controller]
-listen = "127.0.0.1:{plan.port}"
+listen = "{plan.host}:{plan.port}"
 attempts = {plan.attempts}
 horizon_s = 2.0
 

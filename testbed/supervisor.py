@@ -43,11 +43,20 @@ class Supervisor:
     ) -> None:
         self.stop()
 
-    def start(self, name: str, arguments: Sequence[str], on_line: Callable[[str], None] | None = None) -> None:
-        """Start `airshed ARGUMENTS`; its log goes to a file, its output line by line to `on_line`."""
+    def start(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        on_line: Callable[[str], None] | None = None,
+        within: Sequence[str] = (),
+    ) -> None:
+        """Start `airshed ARGUMENTS`; its log goes to a file, its output line by line to `on_line`.
+
+        within: what the command begins with to run elsewhere, for instance in a network namespace.
+        """
         with open(self._folder / f"{name}.log", "w") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "airshed", *arguments],
+                [*within, sys.executable, "-m", "airshed", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if on_line else log,
                 stderr=log,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -176,10 +177,12 @@ class Agent:
         self._process.stdout.close()
 
 
-@pytest.fixture(scope="module")
-def base() -> str:
-    """The base that the controller runs on."""
-    return "os-ken"
+@pytest.fixture(scope="module", params=["os-ken", "ryu"])
+def base(request: pytest.FixtureRequest) -> str:
+    """Both bases of the controller, Ryu where it is installed."""
+    if request.param == "ryu" and importlib.util.find_spec("ryu") is None:
+        pytest.skip("Ryu is not installed: pip install 'airshed[ryu]' as docs/backhaul.md says")
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")

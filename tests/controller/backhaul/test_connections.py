@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from typing import Any
-
-import pytest
 
 # The controller's apps in the main thread, and in another a switch that speaks OpenFlow 1.3 as far as it is asked.
 PROGRAM = """
@@ -144,14 +141,6 @@ run_apps((APP, *BACKHAUL_APPS), {"office": office}, stop, OpenFlowListen("127.0.
 """
 
 
-@pytest.fixture(params=["os-ken", "ryu"])
-def either_base(request: pytest.FixtureRequest) -> str:
-    """Both bases, Ryu where it is installed."""
-    if request.param == "ryu" and importlib.util.find_spec("ryu") is None:
-        pytest.skip("Ryu is not installed: pip install 'airshed[ryu]' as docs/backhaul.md says")
-    return str(request.param)
-
-
 def run(base: str, what: str, count: int) -> dict[str, Any]:
     """What the program found."""
     environment = {**os.environ, "AIRSHED_SDN_BASE": base, "PYTHONWARNINGS": "ignore"}
@@ -161,14 +150,14 @@ def run(base: str, what: str, count: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def test_a_hundred_connections_leave_no_thread(either_base: str) -> None:
-    found = run(either_base, "cycles", 100)
+def test_a_hundred_connections_leave_no_thread(base: str) -> None:
+    found = run(base, "cycles", 100)
     assert found["left"] <= 2  # flat: one for each would be a hundred and more
     assert found["came"] >= 100
     assert found["lost"] >= 100
 
 
-def test_nonsense_in_the_handshake_leaves_no_thread_and_the_next_switch_is_served(either_base: str) -> None:
-    found = run(either_base, "nonsense", 150)
+def test_nonsense_in_the_handshake_leaves_no_thread_and_the_next_switch_is_served(base: str) -> None:
+    found = run(base, "nonsense", 150)
     assert found["left"] <= 2  # flat: one for each would be a hundred and more
     assert found["more"] >= 1
