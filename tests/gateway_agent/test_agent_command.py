@@ -144,7 +144,7 @@ def test_an_independent_device_joins(tmp_path: Path) -> None:
         config.mkdir()
         here = {"hostname": "127.0.0.1", "port": free_port(socket.SOCK_DGRAM)}
         files: dict[str, Any] = {
-            "config": {"dest": {"hostname": agent.udp[0], "port": agent.udp[1]}, "src": here, "timeout": 20,
+            "config": {"dest": {"hostname": agent.udp[0], "port": agent.udp[1]}, "src": here, "timeout": 4,
                        "level": "debug"},
             "gateway": {"GatewayEUI": EUI.hex()},
             "device": {"Device": {"JoinEUI": "00" * 8, "DevEUI": "1122334455667788"},
