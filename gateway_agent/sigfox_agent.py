@@ -46,7 +46,8 @@ def open_serial(path: str) -> int:
 
 @dataclass(slots=True)
 class _Endpoint:
-    """One connection. close: lets go of it. messages: leases by message number, None while they are asked for."""
+    """One connection. close: lets go of it. messages: by number, the lease and centre of each copy not sent yet; sizes:
+    their payloads in bytes. Both keep the newest MOST_MESSAGES."""
 
     descriptor: int
     close: Callable[[], None]
@@ -151,7 +152,8 @@ class SigfoxAgent:
 
     def _ask(self, endpoint: _Endpoint, said: Request) -> None:
         if len(endpoint.messages) >= MOST_MESSAGES:
-            del endpoint.messages[next(iter(endpoint.messages))]
+            oldest = next(iter(endpoint.messages))
+            del endpoint.messages[oldest], endpoint.sizes[oldest]
         endpoint.messages[said.number], endpoint.sizes[said.number] = {}, said.payload_bytes
         request = wire.LeaseRequest(
             request_id=f"{endpoint.device}-{said.number}-{round(self._clock() * 1e6)}",
@@ -174,7 +176,8 @@ class SigfoxAgent:
             self._say(endpoint, refused_line(number, "duty-cycle" if duty else answer.refusal.message or "refused"))
             return
         for copy, lease in enumerate(answer.leases):
-            endpoint.messages.setdefault(number, {})[copy] = (lease.lease_id, lease.subchannel_hz)
+            if number in endpoint.messages:
+                endpoint.messages[number][copy] = (lease.lease_id, lease.subchannel_hz)
             group = Subchannel(float(lease.subchannel_hz), float(lease.bandwidth_hz))
             self._say(endpoint, send_line(number, copy, group, lease.start_us))
 

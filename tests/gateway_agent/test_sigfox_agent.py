@@ -161,3 +161,14 @@ def test_any_line_is_understood_or_bad_input(line: str) -> None:
         sigfox.parse(line)
     except BadInput as error:
         assert "\n" not in str(error)
+
+
+def test_an_endpoint_that_only_asks_is_not_remembered_without_end(agent: SigfoxAgent, controller: Controller) -> None:
+    with socket.create_connection(agent.address) as peer:
+        endpoint = SigfoxEndpoint(peer, "probe-1", Random(1), lambda: agent.step(0.01))
+        for number in range(50):
+            endpoint.say(f"REQUEST {number} 1")
+            for _ in range(3):
+                assert endpoint.line().startswith(f"SEND {number} ")
+        (kept,) = agent._endpoints.values()
+        assert len(kept.messages) == len(kept.sizes) == 16
