@@ -18,9 +18,9 @@ from channel_status.embedded import private_server
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
 from channel_status.redis_door import connect
 from sensing.opening import Wanted, open_source
-from spectrum.errors import Failed
+from spectrum.errors import BadInput, Failed
 from spectrum.report import ChannelReport
-from spectrum.site_file import Site, parse_site
+from spectrum.site_file import SensorTable, Site, parse_site
 from testbed.backhaul_site import CONTROLLER_IP, GRPC_PORT, BackhaulSite, objection
 from testbed.demo_site import NAME, DemoPlan, free_port, lay_out, site_toml, source_of
 from testbed.demo_summary import summary
@@ -33,6 +33,9 @@ HOSTS: Final = ("controller", "gateway-1", "sensor-1")
 
 # After the last packet was ready, its slot and its copies may still lie ahead.
 TAIL_TIMEOUT_S: Final = 30.0
+
+# The sensing interval of a site file that says nothing else.
+INTERVAL_S: Final = SensorTable(name="x").interval_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,10 @@ def plan_demo(options: DemoOptions) -> DemoPlan:
     place = source_of(options.recording)
     with open_source(Wanted(place, options.center_hz, options.rate_hz)) as source:
         tuning = source.tuning
-        next(iter(source.blocks()), None)  # a truncated or empty file is told here, in one line
+        first = next(iter(source.blocks()), None)  # a truncated or empty file is told here, in one line
+    if first is None or first.count < INTERVAL_S * tuning.rate_hz:
+        lasts_ms = 0.0 if first is None else 1e3 * first.count / tuning.rate_hz
+        raise BadInput(f"{place} lasts {lasts_ms:.1f} ms: the demo needs {1e3 * INTERVAL_S:g} ms, one sensing interval")
     lora, sigfox_hz = lay_out(tuning.center_hz, tuning.rate_hz)
     return DemoPlan(
         place, tuning.center_hz, tuning.rate_hz, lora, sigfox_hz,

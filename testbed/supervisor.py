@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from spectrum.errors import Failed
+from spectrum.errors import BadInput, Failed
 
 # SIGTERM first; whoever has not ended after this is killed. Together with the rest it stays under two seconds.
 GRACE_S: Final = 1.2
@@ -76,10 +76,11 @@ class Supervisor:
         return self._children[name].poll() is not None
 
     def check(self) -> None:
-        """Failed, with the last line of its log, when a child has ended with an error."""
+        """The last line of its log as an error when a child has ended with one: BadInput for status 2, else Failed."""
         for name, child in self._children.items():
             if child.poll():
-                raise Failed(f"the {name} ended with status {child.returncode}: {self.last_line(name)}")
+                kind = BadInput if child.returncode == BadInput.exit_status else Failed
+                raise kind(f"the {name} ended with status {child.returncode}: {self.last_line(name)}")
 
     def last_line(self, name: str) -> str:
         """The last line a child has logged."""

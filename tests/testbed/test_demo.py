@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pytest
 
 from channel_status.embedded import embedded_url, private_server
@@ -122,6 +123,27 @@ def test_a_killed_demo_takes_its_parts_along(tmp_path: Path) -> None:
     with running_demo(tmp_path):
         assert len(processes_in(tmp_path)) >= 5
     until(lambda: processes_in(tmp_path) == [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty_868.3M_250k.cu8", b"", "is empty"),
+        ("odd_868.3M_250k.cu8", bytes(20_001), "no multiple of 2"),
+        ("short_868.3M_250k.cu8", bytes([127, 128] * 100), "lasts 0.4 ms"),
+        ("nan_868.3M_250k.cf32", np.full(200_000, np.nan, np.complex64).tobytes(), "nan"),
+        ("late-nan_868.3M_250k.cf32", np.r_[np.full(200_000, 0.1j), np.nan].astype(np.complex64).tobytes(), "nan"),
+        ("nothing-known.cu8", bytes(20_000), "centre of nothing-known.cu8 is not known"),
+    ],
+)
+def test_a_bad_recording_is_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = subprocess.run(
+        [*AIRSHED, "demo", "--seconds", "5", "--recording", str(tmp_path / name)], env=environment(tmp_path),
+        capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert message in done.stderr
 
 
 @pytest.mark.parametrize(
