@@ -56,6 +56,16 @@ link.close()
 """
 
 
+# Reads the metrics of the controller with its own certificate.
+METRICS = """
+import ssl, sys, urllib.request
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+context.load_cert_chain(*sys.argv[1:])
+print(urllib.request.urlopen("https://127.0.0.1:8868/metrics", context=context).read().decode())
+"""
+
+
 class Bench:
     """A running site with a controller that can be killed and agents that do as told."""
 
@@ -78,6 +88,8 @@ listen = "{CONTROLLER_IP}:{GRPC_PORT}"
 hold_s = 60.0
 [monitoring]
 enabled = false
+[http]
+listen = "127.0.0.1:8868"
 {self.site.tables(self._tls, holder)}"""
         path = self.site.folder / f"{holder}.toml"
         path.write_text(text)
@@ -116,6 +128,13 @@ enabled = false
             lambda: self.told("gateway admitted", gateway) or self.told("gateway moved", gateway), "admission"
         )
         return agent
+
+    def metrics(self) -> dict[str, float]:
+        """What the controller exports, by the name and labels of each line."""
+        own = [str(self._tls / f"controller.{kind}") for kind in ("pem", "key")]
+        text = self.site.network.within(self.site.namespace, [sys.executable, "-I", "-c", METRICS, *own])
+        lines = [line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
 
     def events(self) -> list[dict[str, Any]]:
         """Events of the backhaul, oldest first."""

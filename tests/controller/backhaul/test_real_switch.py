@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
-
 from testbed.backhaul_site import BRIDGE, CONTROLLER_IP, UPLINK
 
 # Sends UDP at a rate for a time, both bounded: arguments address, port, Mbit/s, seconds.
@@ -195,13 +193,26 @@ def test_a_lost_switch_returns_and_is_adopted(bench: Any) -> None:
     bench.wait_for(lambda: len(bench.told("switch returned")) > returned, "the return")
 
 
-@pytest.mark.parametrize("rate_mbit_s", [50])
-def test_a_flooding_gateway_does_not_delay_the_others_grants(bench: Any, rate_mbit_s: int) -> None:
+def test_the_switchs_counters_are_exported(bench: Any) -> None:
+    agent = bench.agent("gw-1")
+    agent.ask(3, 0.0)
+    control = 'airshed_backhaul_packets_total{gateway="gw-1",kind="control",port="",switch="backhaul"}'
+    bench.wait_for(lambda: bench.metrics().get(control, 0.0) > 3, "the counters")
+    found = bench.metrics()
+    assert found["airshed_backhaul_switches"] == 1
+    assert found[control.replace("packets", "meter_dropped_packets")] == 0
+    port = bench.site.hosts["gw-1"].port
+    assert found[f'airshed_backhaul_port_received_bytes_total{{port="{port}",switch="backhaul"}}'] > 0
+    assert f'airshed_backhaul_packets_total{{gateway="",kind="unknown",port="{port}",switch="backhaul"}}' in found
+    agent.close()
+
+
+def test_a_flooding_gateway_does_not_delay_the_others_grants(bench: Any) -> None:
     quiet, flooding = bench.agent("gw-1"), bench.agent("gw-2")
     ratios = []
     for _ in range(4):  # other work on this machine may hit either half
         alone_s = sorted(quiet.ask(100, 0.005))
-        flood = on_host(bench, "gw-2", FLOOD, CONTROLLER_IP, "9", str(rate_mbit_s), "2.0")
+        flood = on_host(bench, "gw-2", FLOOD, CONTROLLER_IP, "9", "50", "2.0")
         with running(flood):
             beside_s = sorted(quiet.ask(100, 0.005))
         ratios.append(beside_s[98] / alone_s[98])
