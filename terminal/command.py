@@ -61,6 +61,9 @@ def run(group: click.Group, arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)  # a group called without a command: its help, whole
+        return error.exit_code
     except click.ClickException as error:
         return _complain(_usage(error), error.exit_code)
     except AirshedError as error:

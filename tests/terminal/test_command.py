@@ -36,6 +36,18 @@ def test_usage_errors_are_one_line_too(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_group_without_a_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.group(name="airshed")
+    def group() -> None:
+        """Does things."""
+
+    @group.command()
+    def thing() -> None: ...
+
+    assert run(group, []) == 2
+    assert "Does things.\n" in capsys.readouterr().err
+
+
 def test_help_imports_nothing_heavy() -> None:
     program = (
         "import sys, airshed; from terminal.command import run; run(airshed.airshed, ['--help']);"
