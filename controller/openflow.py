@@ -23,14 +23,19 @@ class OpenFlowListen:
     tls: TlsTable | None = None
 
 
-def configure(conf: Any, listen: OpenFlowListen) -> None:
-    """Set a base's own options; Failed when the address is taken."""
+def free(listen: OpenFlowListen) -> None:
+    """Failed when the address is taken: a base would only log it."""
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
     try:
         socket.create_server((listen.host, listen.port), family=family).close()
     except OSError as error:
         message = f"cannot listen for switches on {listen.host}:{listen.port} ({error.strerror}): is another controller"
         raise Failed(f"{message} running there?") from None
+
+
+def configure(conf: Any, listen: OpenFlowListen) -> None:
+    """Set a base's own options; Failed when the address is taken."""
+    free(listen)
     conf([], project="airshed", default_config_files=[])
     conf.set_override("ofp_listen_host", listen.host)
     conf.set_override("ofp_tcp_listen_port", listen.port)

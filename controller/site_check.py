@@ -11,7 +11,9 @@ from allocation.policies import policy_named
 from channel_status.embedded import server_binary
 from channel_status.opening import database_url, open_database, uses_embedded
 from channel_status.redis_door import without_password
+from controller.backhaul.policy import openflow_listen, policy_of
 from controller.grpc_door import credentials, is_loopback
+from controller.openflow import free
 from sensing.opening import Wanted, open_source
 from sensing.raster import captured
 from sensing.sweep_kinds import is_sweep
@@ -36,6 +38,8 @@ def check_site(site: Site) -> Iterator[Finding]:
                   f"{len(site.spectrum.lora)} LoRa subchannels, {len(site.spectrum.sigfox)} SigFox groups")  # fmt: skip
     yield _database(site)
     yield _listening(site)
+    if site.backhaul is not None:
+        yield _switches(site)
     cells = (*site.spectrum.lora, *site.spectrum.sigfox)
     heard: set[Subchannel] = set()
     for table in site.sensor:
@@ -59,6 +63,16 @@ def _database(site: Site) -> Finding:
     except AirshedError as error:
         return Finding("database", False, str(error))
     return Finding("database", True, f"{without_password(database_url(site))} answers")
+
+
+def _switches(site: Site) -> Finding:
+    try:
+        policy, listen = policy_of(site), openflow_listen(site)
+        free(listen)
+    except AirshedError as error:
+        return Finding("backhaul", False, str(error))
+    how = "mutual TLS" if listen.tls else "loopback only"
+    return Finding("backhaul", True, f"switches dial {listen.host}:{listen.port} ({how}), gateways {policy.address}")
 
 
 def _listening(site: Site) -> Finding:

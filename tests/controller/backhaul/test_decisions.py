@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -352,3 +353,17 @@ def test_an_unknown_key_and_a_twin_are_told() -> None:
         parse_site(SITE.format(more="speed = 1", switch='name = "roof"\ndpid = 7\nuplink = 1'), "t.toml")
     with pytest.raises(BadInput, match="switch"):
         parse_site(SITE.format(more="", switch=""), "t.toml")
+
+
+def test_the_check_of_a_site_looks_at_the_backhaul() -> None:
+    from controller.site_check import check_site
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = SITE.format(more=f'listen = "127.0.0.1:{port}"', switch='name = "roof"\ndpid = 7\nuplink = 1')
+        found = {finding.what: finding for finding in check_site(parse_site(text, "t.toml"))}
+        assert not found["backhaul"].good
+        assert str(port) in found["backhaul"].said
+    text = text.replace(str(port), "6653").replace("10.0.0.1", "localhost")
+    found = {finding.what: finding for finding in check_site(parse_site(text, "t.toml"))}
+    assert "IPv4" in found["backhaul"].said
