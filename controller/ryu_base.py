@@ -29,6 +29,7 @@ with warnings.catch_warnings():
     from ryu.ofproto import ofproto_v1_3
 
 from controller.openflow import OpenFlowListen, configure
+from spectrum.errors import BadInput
 
 __all__ = [
     "DEAD_DISPATCHER", "MAIN_DISPATCHER", "App", "EventBase", "arp", "hub", "ipv4", "ofp_event", "ofproto_v1_3",
@@ -47,6 +48,10 @@ def run_apps(
     listen: where switches dial in, when an app handles OpenFlow.
     """
     if listen is not None:
+        if listen.tls is not None:
+            raise BadInput(
+                "on Ryu switches are served on loopback only, without TLS: use os-ken, or listen on 127.0.0.1"
+            )
         configure(cfg.CONF, listen)
     manager = AppManager.get_instance()
     manager.load_apps(list(modules))

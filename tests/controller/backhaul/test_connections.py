@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+from controller.certificates import make_certificates
 
 # The controller's apps in the main thread, and in another a switch that speaks OpenFlow 1.3 as far as it is asked.
 PROGRAM = """
@@ -38,6 +44,28 @@ office.allocator.begin(time.time())
 office.metrics.backhaul
 stop = threading.Event()
 
+tls, context = None, None
+if what == "tls":
+    import ssl
+    from spectrum.site_file import TlsTable
+    folder = sys.argv[3]
+    tls = TlsTable(ca=f"{folder}/ca.pem", certificate=f"{folder}/controller.pem", key=f"{folder}/controller.key")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(tls.ca)
+    context.load_cert_chain(f"{folder}/gateway-switch.pem", f"{folder}/gateway-switch.key")
+
+def stranger():
+    '''Whether a switch without a certificate is heard.'''
+    anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    try:
+        with anyone.wrap_socket(socket.create_connection(("127.0.0.1", port), 1.0)) as sock:
+            sock.settimeout(2.0)
+            return bool(sock.recv(8))
+    except OSError:
+        return False
+
 HELLO, ECHO, FEATURES, STATS, BARRIER = 0, 2, 5, 18, 20
 
 def dial():
@@ -46,7 +74,7 @@ def dial():
         try:
             sock = socket.create_connection(("127.0.0.1", port), 1.0)
             sock.settimeout(5.0)
-            return sock
+            return sock if context is None else context.wrap_socket(sock)
         except OSError:
             if time.monotonic() > deadline:
                 raise
@@ -116,7 +144,7 @@ def drive():
         for _ in range(count):
             with dial() as sock:
                 try:
-                    serve(sock, 3) if what == "cycles" else nonsense(sock, rng)
+                    serve(sock, 3) if what != "nonsense" else nonsense(sock, rng)
                 except OSError:
                     if what == "cycles":
                         raise
@@ -130,21 +158,22 @@ def drive():
         while running() > before + 2 and time.monotonic() < deadline:
             time.sleep(0.1)
         states = [records.decode(entry.value).get("state") for entry in database.read("s", "events", count=100000)]
-        print(json.dumps({"left": running() - before, "more": connected() - known,
+        heard = what == "tls" and stranger()
+        print(json.dumps({"heard": heard, "left": running() - before, "more": connected() - known,
                           "lost": states.count("switch lost"),
                           "came": states.count("switch connected") + states.count("switch returned")}), flush=True)
     finally:
         os._exit(0)
 
 threading.Thread(target=drive, daemon=True).start()
-run_apps((APP, *BACKHAUL_APPS), {"office": office}, stop, OpenFlowListen("127.0.0.1", port))
+run_apps((APP, *BACKHAUL_APPS), {"office": office}, stop, OpenFlowListen("127.0.0.1", port, tls))
 """
 
 
-def run(base: str, what: str, count: int) -> dict[str, Any]:
+def run(base: str, what: str, count: int, *more: str) -> dict[str, Any]:
     """What the program found."""
     environment = {**os.environ, "AIRSHED_SDN_BASE": base, "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM, what, str(count)], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-c", PROGRAM, what, str(count), *more], capture_output=True, text=True,
                           timeout=120, check=False, env=environment)  # fmt: skip
     assert done.stdout, done.stderr[-3000:]
     return dict(json.loads(done.stdout.splitlines()[-1]))
@@ -161,3 +190,12 @@ def test_nonsense_in_the_handshake_leaves_no_thread_and_the_next_switch_is_serve
     found = run(base, "nonsense", 150)
     assert found["left"] <= 2  # flat: one for each would be a hundred and more
     assert found["more"] >= 1
+
+
+def test_outside_loopback_a_switch_needs_a_certificate(base: str, tmp_path: Path) -> None:
+    if base == "ryu":
+        pytest.skip("on Ryu switches are served on loopback only")
+    make_certificates(tmp_path, ("127.0.0.1",), ("switch",), (), dt.datetime.now(dt.UTC))
+    found = run(base, "tls", 3, str(tmp_path))
+    assert found["came"] >= 3
+    assert not found["heard"]
