@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -20,6 +20,11 @@ from planning.simulate.traffic import (
     next_slot,
 )
 
+# Random numbers made together (enough that making them is vectorised, few enough for the first-level cache), and how
+# many one attempt takes at most: a subchannel, a stranger, a sensing error.
+DRAWS_AT_ONCE: Final = 1024
+DRAWS_OF_ATTEMPT: Final = 3
+
 ASKED, FORCED, ATTEMPTS, DELAY = range(4)
 N_ASKED = 4
 
@@ -27,11 +32,13 @@ N_ASKED = 4
 class Desk(NamedTuple):
     """What the controller remembers between slices.
 
-    Busy periods: per subchannel a ring of merged spells on the air, oldest first; head and tail count up for ever.
+    Busy periods: per subchannel the end of the latest, all that an up-to-date picture needs; for an older picture also
+    a ring of merged spells on the air, oldest first; head and tail count up for ever.
     """
 
     stream: NDArray[np.uint64]  # (1,)
     after: NDArray[np.int64]  # (1,) position in the pool of the subchannel after the last allocated one
+    latest_end_s: NDArray[np.float64]  # (C,)
     begins_s: NDArray[np.float64]  # (C, ring)
     ends_s: NDArray[np.float64]  # (C, ring)
     head: NDArray[np.int64]  # (C,)
@@ -65,7 +72,8 @@ def new_desk(key: np.uint64, scenario: Scenario) -> Desk:
     shape = (scenario.subchannels, 1 << (ring - 1).bit_length())
     counts = np.zeros(scenario.subchannels, np.int64)
     stream, after = np.array([key], np.uint64), np.zeros(1, np.int64)
-    return Desk(stream, after, np.zeros(shape), np.zeros(shape), counts, counts.copy(), counts.copy())
+    latest_end_s = np.full(scenario.subchannels, -np.inf)
+    return Desk(stream, after, latest_end_s, np.zeros(shape), np.zeros(shape), counts, counts.copy(), counts.copy())
 
 
 @njit(cache=True, nogil=True)
@@ -128,17 +136,23 @@ def note_busy(begins_s, ends_s, head, tail, c, start_s, end_s):
 
 
 @njit(cache=True, nogil=True)
-def report(state, seen_busy, occupancy, pf, pm):
-    """What the sensors say of one subchannel: (stream's state, reported idle, a stranger is there)."""
+def fill(state, draws):
+    """The next uniforms of a stream."""
+    for k in range(draws.size):
+        draws[k] = unit(mix(state + np.uint64(k + 1) * GAMMA))
+
+
+@njit(cache=True, nogil=True)
+def report(draws, drawn, seen_busy, occupancy, pf, pm):
+    """What the sensors say of one subchannel: (draws taken, reported idle, a stranger is there)."""
     foreign = False
     if occupancy > 0.0:
-        state += GAMMA
-        foreign = unit(mix(state)) < occupancy
+        foreign = draws[drawn] < occupancy
+        drawn += 1
     chance = pm if seen_busy or foreign else 1.0 - pf
     if 0.0 < chance < 1.0:
-        state += GAMMA
-        return state, unit(mix(state)) < chance, foreign
-    return state, chance >= 1.0, foreign
+        return drawn + 1, draws[drawn] < chance, foreign
+    return drawn, chance >= 1.0, foreign
 
 
 @njit(cache=True, nogil=True)
@@ -198,9 +212,11 @@ def allocate(
         waiting = with_room(waiting, n)
     if rules.least_loaded:
         on_air = with_room(on_air, n + (waiting.tail - waiting.head).sum())
-    stream, last_position, begins_s, ends_s, head, tail, load = desk
+    stream, last_position, latest_end_s, begins_s, ends_s, head, tail, load = desk
     attempts, senses, rotates, by_load, fresh, slotted, pf, pm, _ = rules
     state, after = stream[0], last_position[0]
+    draws, drawn = np.empty(DRAWS_AT_ONCE), 0
+    fill(state, draws)
     i = out = 0
     while True:
         f, time_s = -1, np.inf
@@ -219,14 +235,21 @@ def allocate(
         if by_load:
             end_frames(on_air, load, time_s)
         while True:
+            if drawn + DRAWS_OF_ATTEMPT > draws.size:
+                state += np.uint64(drawn) * GAMMA
+                drawn = 0
+                fill(state, draws)
             if rotates:
                 c = pool[(after + behind) % pool.size]
             else:
-                state += GAMMA
-                u = unit(mix(state))
+                u = draws[drawn]
+                drawn += 1
                 c = least_loaded(u, pool, load) if by_load else pool[int(u * pool.size)]
-            seen_busy = looks_busy(begins_s, ends_s, head, tail, c, time_s - age_s)
-            state, idle, foreign = report(state, seen_busy, occupancy[c], pf, pm)
+            if age_s > 0.0:
+                seen_busy = looks_busy(begins_s, ends_s, head, tail, c, time_s - age_s)
+            else:
+                seen_busy = latest_end_s[c] > time_s
+            drawn, idle, foreign = report(draws, drawn, seen_busy, occupancy[c], pf, pm)
             behind += 1
             if idle or not senses or behind >= attempts + fresh or (delay_s > 0.0 and behind < attempts):
                 break
@@ -235,7 +258,9 @@ def allocate(
             continue
         if rotates:
             after = np.searchsorted(pool, c) + 1
-        note_busy(begins_s, ends_s, head, tail, c, time_s, time_s + reach_s[f])
+        latest_end_s[c] = max(latest_end_s[c], time_s + reach_s[f])
+        if age_s > 0.0:
+            note_busy(begins_s, ends_s, head, tail, c, time_s, time_s + reach_s[f])
         if by_load:
             load[c] += 1
             push(on_air, f, time_s + reach_s[f], c, time_s, 0)
@@ -248,5 +273,5 @@ def allocate(
             asked[f, FORCED] += senses and (behind > attempts or not idle)
             asked[f, ATTEMPTS] += min(behind, attempts)
             asked[f, DELAY] += time_s - asked_s
-    stream[0], last_position[0] = state, after
+    stream[0], last_position[0] = state + np.uint64(drawn) * GAMMA, after
     return out, waiting, on_air

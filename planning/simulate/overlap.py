@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -15,8 +15,12 @@ from planning.simulate.traffic import (
     FOREIGN,
     SUBCHANNEL_MASK,
     SUBCHANNEL_SHIFT,
+    book,
     count_delivery,
 )
+
+# Frames that got through are booked so many together: the processor then waits for many devices at once.
+BOOKED_AT_ONCE: Final = 1024
 
 
 class Latest(NamedTuple):
@@ -44,18 +48,23 @@ def receive(starts, words, n, reach_s, latest, delivered, messages_delivered, ar
     """
     last_start, last_word, last_lost, last_met, clusters = latest
     classes = reach_s.size
+    got_through, n_through = np.empty(BOOKED_AT_ONCE, np.int64), 0
     for i in range(n):
         word = words[i]
         f = word >> CLASS_SHIFT & CLASS_MASK
         k = (word >> SUBCHANNEL_SHIFT & SUBCHANNEL_MASK) * classes + f
         meets = starts[i] < last_start[k] + reach_s[f]
-        if not (meets or last_lost[k]):
-            count_delivery(last_word[k], delivered, messages_delivered, arrived)
+        got_through[n_through] = last_word[k]  # without a jump, which nobody could predict
+        n_through += not (meets | last_lost[k])
+        if n_through == BOOKED_AT_ONCE:
+            book(got_through, n_through, delivered, messages_delivered, arrived)
+            n_through = 0
         clusters[f] += meets and not last_met[k] and last_word[k] & COUNTED != 0
         last_start[k] = starts[i]
         last_word[k] = word
         last_met[k] = meets
         last_lost[k] = meets or word & FOREIGN != 0
+    book(got_through, n_through, delivered, messages_delivered, arrived)
 
 
 @njit(cache=True, nogil=True)

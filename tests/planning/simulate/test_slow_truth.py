@@ -65,6 +65,8 @@ TIME_LINE: dict[str, dict[str, Any]] = {
     "round-robin": {"policy": "round-robin", "attempts": 2},
     "least-loaded": {"policy": "least-loaded", "attempts": 2, "spreading_factors": (7, 9)},
     "posterior": {"policy": "posterior", "attempts": 3, "pf": 0.2, "pm": 0.1, "occupancy": (0.1, 0.5, 0.02)},
+    "many-booked": {"policy": "random", "duration_s": 150.0},
+    "many-draws": {"attempts": 4, "pf": 0.3, "pm": 0.1, "occupancy": (0.3,), "duration_s": 60.0},
     "gateways": {"policy": "random", "gateways": 3, "radius_m": 1500.0},
     "capture": {"policy": "random", "capture": True, "gateways": 2, "shadowing_db": 6.0},
     "capture-all": {
