@@ -101,7 +101,8 @@ def run_window_radio(scenario: Scenario, number: int) -> Tallies:
     The receiver books by message where on a time line it books by device.
     """
     from planning.simulate import traffic, window
-    from planning.simulate.radio import RadioReceiver, received_mw
+    from planning.simulate.places import received_mw
+    from planning.simulate.radio import RadioReceiver
     from planning.simulate.streams import root_key
 
     given = window_arguments(scenario)

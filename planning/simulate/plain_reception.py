@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from planning.simulate import radio
+from planning.simulate.places import received_mw
 from planning.simulate.plain_streams import GAMMA, MASK, Stream, exponential, mix
 from planning.simulate.scenario import SLOT_GUARD, Scenario
 from planning.simulate.streams import root_key
@@ -61,7 +62,7 @@ def receive_by_radio(scenario: Scenario, run: int, frames: list[Frame]) -> None:
     """The radio model of `radio`, gateway by gateway, with sums over all frames instead of running ones."""
     limits = radio.thresholds(scenario)
     noise = radio.noise_mw(scenario)
-    mean_mw = radio.received_mw(scenario, run)
+    mean_mw = received_mw(scenario, run)
     fading_key = int(root_key(scenario.seed, STREAM_FADING, run))
     frames.sort(key=lambda frame: frame.start_s)
     power = [powers_mw(scenario, fading_key, mean_mw, frame) for frame in frames]

@@ -1,4 +1,4 @@
-"""Reception by one or more gateways: path loss, shadowing, fading, capture, inter-SF interference, demodulation paths.
+"""Reception by one or more gateways: fading, capture, inter-SF interference, demodulation paths.
 
 Constants are those of the thesis (paper B, table B.1) with the notes' reading of them (3.B.1). A gateway decodes a
 frame when, with power P there, noise N, and I the powers of the frames that overlap its critical part, summed:
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from planning.simulate import window
 from planning.simulate.scenario import SLOT_GUARD, Scenario
 from planning.simulate.streams import GAMMA, exponential, mix, root_key
-from planning.simulate.tallies import STREAM_FADING, STREAM_PLACES
+from planning.simulate.tallies import STREAM_FADING
 from planning.simulate.traffic import (
     CLASS_MASK,
     CLASS_SHIFT,
@@ -34,11 +34,10 @@ from planning.simulate.traffic import (
     FOREIGN,
     SUBCHANNEL_MASK,
     SUBCHANNEL_SHIFT,
-    count_delivery,
+    book,
 )
 from spectrum.units import linear_from_db, mw_from_dbm
 
-CARRIER_MHZ: Final = 868.0
 THERMAL_NOISE_DBM_HZ: Final = -174.0  # kT at 290 K; the thesis takes a noise figure of 0 dB
 
 CAPTURE_DB: Final = 6.0  # thesis, section 2.3 of paper B: over the sum of all interference and noise
@@ -49,9 +48,6 @@ NEEDED_SIR_DB: Final = {7: -7.5, 8: -9.0, 9: -13.5, 10: -15.0, 11: -18.0, 12: -2
 SIGFOX_NEEDED_SNR_DB: Final = 9.6
 SIGFOX_NOISE_BANDWIDTH_HZ: Final = 100.0
 
-NEAREST_M: Final = 1.0  # the path loss is stated from 1 m on
-GOLDEN_ANGLE: Final = math.pi * (3.0 - math.sqrt(5.0))
-DEVICES_AT_ONCE: Final = 1_000_000
 # Frames judged together: their columns and sums stay in the second-level cache.
 FRAMES_AT_ONCE: Final = 8_192
 
@@ -60,40 +56,6 @@ def noise_mw(scenario: Scenario) -> float:
     """Thermal noise in the receiver's bandwidth."""
     bandwidth_hz = SIGFOX_NOISE_BANDWIDTH_HZ if scenario.technology == "sigfox" else scenario.bandwidth_hz
     return mw_from_dbm(THERMAL_NOISE_DBM_HZ + 10.0 * math.log10(bandwidth_hz))
-
-
-def path_loss_db(distance_m: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
-    """Loss at a distance: 20 log10(f_MHz) - 28 dB at 1 m, then 10 n dB a decade (notes 3.B.1)."""
-    decades = np.log10(np.maximum(distance_m, NEAREST_M))
-    return np.asarray(20.0 * math.log10(CARRIER_MHZ) - 28.0 + 10.0 * exponent * decades)
-
-
-def gateway_places_m(count: int, radius_m: float) -> NDArray[np.float64]:
-    """(G, 2) positions: one in the middle, several on a sunflower spiral that covers the disc evenly."""
-    if count == 1:
-        return np.zeros((1, 2))
-    order = np.arange(count)
-    distance_m, angle = radius_m * np.sqrt((order + 0.5) / count), order * GOLDEN_ANGLE
-    return np.column_stack([distance_m * np.cos(angle), distance_m * np.sin(angle)])
-
-
-def received_mw(scenario: Scenario, run: int) -> NDArray[np.float32]:
-    """(D, G) mean power of every device at every gateway: devices uniform in the disc, log-normal shadowing."""
-    rng = np.random.default_rng(int(root_key(scenario.seed, STREAM_PLACES, run)))
-    gateways_m = gateway_places_m(scenario.gateways, scenario.radius_m)
-    power_mw = np.empty((scenario.devices, scenario.gateways), np.float32)
-    for first in range(0, scenario.devices, DEVICES_AT_ONCE):
-        block = power_mw[first : first + DEVICES_AT_ONCE]
-        distance_m = scenario.radius_m * np.sqrt(rng.random(len(block)))
-        angle = rng.uniform(0.0, 2.0 * math.pi, len(block))
-        for g, (x_m, y_m) in enumerate(gateways_m):
-            away_m = np.hypot(distance_m * np.cos(angle) - x_m, distance_m * np.sin(angle) - y_m)
-            level_dbm = scenario.power_dbm - path_loss_db(away_m, scenario.path_loss_exponent)
-            level_dbm += scenario.shadowing_db * rng.standard_normal(len(block))
-            block[:, g] = 10.0 ** (level_dbm / 10.0)
-    if scenario.sf_order == "distance":  # the best heard get the lowest spreading factor
-        power_mw = power_mw[np.argsort(-power_mw.max(axis=1), kind="stable")]
-    return power_mw
 
 
 class Thresholds(NamedTuple):
@@ -149,32 +111,59 @@ def empty_buffer(gateways: int, size: int = 0) -> Buffer:
 def arrive(starts, words, n, mean_mw, noise, snr, airtime_s, fading_key, fading, path_ends_s, buffer, at):
     """Put n frames behind the first `at` of the buffer: their power, who hears them, who has a path for them.
 
-    path_ends_s: (G, paths) when each demodulation path comes free; no paths stand for as many as one likes.
+    path_ends_s: (G, paths) when each demodulation path comes free; no paths stand for as many as one likes. One thing
+    after the other for all frames: the processor then waits for many devices' levels at once.
     """
-    out_starts, out_words, out_power, out_heard, out_path = buffer
-    gateways, paths = path_ends_s.shape
-    for i in range(n):  # by itself, so that the processor can wait for many devices' levels at once
-        device = words[i] & DEVICE_MASK
-        for g in range(gateways):
-            out_power[at + i, g] = mean_mw[device, g]
+    power = buffer.power_mw[at : at + n]
+    buffer.starts[at : at + n] = starts[:n]
+    buffer.words[at : at + n] = words[:n]
     for i in range(n):
-        word, start_s = words[i], starts[i]
-        f = word >> CLASS_SHIFT & CLASS_MASK
-        heard = got = np.uint64(0)
-        state = mix(fading_key + np.uint64(word & DEVICE_MASK) * GAMMA)
-        state += np.uint64(np.int64(start_s * 1048576.0)) * GAMMA
-        for g in range(gateways):
-            power = out_power[at + i, g]
-            if fading:
-                state += GAMMA
-                power *= exponential(mix(state))
-                out_power[at + i, g] = power
-            if power >= snr[f] * noise:
-                bit = np.uint64(1) << np.uint64(g)
-                heard |= bit
-                if paths == 0 or take_path(path_ends_s[g], start_s, start_s + airtime_s[f]):
-                    got |= bit
-        out_starts[at + i], out_words[at + i], out_heard[at + i], out_path[at + i] = start_s, word, heard, got
+        device = words[i] & DEVICE_MASK
+        for g in range(power.shape[1]):
+            power[i, g] = mean_mw[device, g]
+    if fading:
+        fade(starts, words, power, fading_key)
+    heard, path = buffer.heard[at : at + n], buffer.path[at : at + n]
+    hear(words, power, noise, snr, heard)
+    path[:] = heard
+    if path_ends_s.shape[1] > 0:
+        take_paths(starts, words, airtime_s, path_ends_s, path)
+
+
+@njit(cache=True, nogil=True)
+def fade(starts, words, power_mw, fading_key):
+    """Rayleigh fading: each frame's power at each gateway times an exponential, from a stream of the frame's own."""
+    for i in range(power_mw.shape[0]):
+        state = mix(fading_key + np.uint64(words[i] & DEVICE_MASK) * GAMMA)
+        state += np.uint64(np.int64(starts[i] * 1048576.0)) * GAMMA
+        for g in range(power_mw.shape[1]):
+            state += GAMMA
+            power_mw[i, g] *= exponential(mix(state))
+
+
+@njit(cache=True, nogil=True)
+def hear(words, power_mw, noise, snr, heard):
+    """Set bit g of each frame that is above the noise threshold at gateway g."""
+    needed_mw = snr * noise
+    for i in range(heard.size):
+        least_mw = needed_mw[words[i] >> CLASS_SHIFT & CLASS_MASK]
+        bits = np.uint64(0)
+        for g in range(power_mw.shape[1]):
+            bits |= np.uint64(power_mw[i, g] >= least_mw) << np.uint64(g)
+        heard[i] = bits
+
+
+@njit(cache=True, nogil=True)
+def take_paths(starts, words, airtime_s, path_ends_s, path):
+    """Of the gateways that hear a frame (its bits in `path`), keep those that have a demodulation path free."""
+    for i in range(path.size):
+        if path[i] == 0:
+            continue
+        end_s = starts[i] + airtime_s[words[i] >> CLASS_SHIFT & CLASS_MASK]
+        for g in range(path_ends_s.shape[0]):
+            bit = np.uint64(1) << np.uint64(g)
+            if path[i] & bit and not take_path(path_ends_s[g], starts[i], end_s):
+                path[i] ^= bit
 
 
 @njit(cache=True, nogil=True)
@@ -232,22 +221,48 @@ def in_cells(buffer, order, capture, with_noise, inter_sf):
 
 
 @njit(cache=True, nogil=True)
-def survives(own, g, f, low, high, across_any, same_sum, power_sum, noise, sir, ratio, capture, with_noise):
-    """Whether a frame of power `own` beats, at gateway g, the frames low[p]..high[p] - 1 of each class p."""
-    across = 0.0
-    if across_any:
-        for p in range(low.size):
-            if p != f:
-                across += power_sum[high[p], g] - power_sum[low[p], g]
-        if own < sir * (across + noise):
-            return False
-    if high[f] - low[f] == 1:  # itself
-        return True
-    among = same_sum[high[f], g] - same_sum[low[f], g]
-    if not capture:
-        return among == 1.0
-    among = max(among - own, 0.0)
-    return own >= ratio * (among + across + noise if with_noise else among)
+def survives(own, alone, among, across_any, across, noise, sir, ratio, capture, with_noise):
+    """Whether a frame of power `own` beats what disturbs it at one gateway. No jumps: nobody could predict them.
+
+    among: what its own class does there, itself included; alone: it is itself only. across: power of other classes.
+    """
+    if capture:
+        rest = max(among - own, 0.0)
+        stands = own >= ratio * (rest + across + noise if with_noise else rest)
+    else:
+        stands = among == 1.0
+    return (alone | stands) & ((not across_any) | (own >= sir * (across + noise)))
+
+
+@njit(cache=True, nogil=True)
+def decoded(
+    power_mw, bits, f, low, high, across_any, same_sum, power_sum, noise, sir, ratio, capture, with_noise
+):  # fmt: skip
+    """Whether a frame gets through at one of the gateways in `bits`, beside frames low[p]..high[p] - 1 of each class p.
+
+    power_mw: (G,) its own power.
+    """
+    from_k, to_k, through = low[f], high[f], False
+    for g in range(power_mw.size):
+        across = 0.0
+        if across_any:
+            for p in range(low.size):
+                if p != f:
+                    across += power_sum[high[p], g] - power_sum[low[p], g]
+        among = same_sum[to_k, g] - same_sum[from_k, g]
+        stands = survives(
+            power_mw[g], to_k - from_k == 1, among, across_any, across, noise, sir, ratio, capture, with_noise
+        )
+        through |= (bits >> np.uint64(g) & np.uint64(1) != 0) & stands
+    return through
+
+
+@njit(cache=True, nogil=True)
+def advance(cell_starts, at, stop, until_s, including):
+    """Step on from position `at`, to `stop` at most, over what starts before until_s (or at it: including)."""
+    while at < stop and (cell_starts[at] < until_s or (including and cell_starts[at] == until_s)):
+        at += 1
+    return at
 
 
 @njit(cache=True, nogil=True)
@@ -262,52 +277,45 @@ def decide(
     """
     _, words, power, _, path = buffer
     _, reach_s, critical_s, _, sir = thresholds
-    classes, gateways = reach_s.size, power.shape[1]
+    classes = reach_s.size
     heads, order = by_cell(buffer, n, classes, subchannels)
     cell_starts, same_sum, power_sum = in_cells(buffer, order, capture, with_noise, inter_sf)
     low, high = np.empty(classes, np.int64), np.empty(classes, np.int64)
+    got_through, n_through = np.empty(max(last - first, 0) + 1, np.int64), 0
     for cell in range(subchannels * classes):
         f = cell % classes
         base = cell - f
         low[:] = heads[base : base + classes]
         high[:] = low
+        met_from, met_to = (0, classes) if inter_sf else (f, f + 1)
         for k in range(heads[cell], heads[cell + 1]):
             i = order[k]
             if i < first or i >= last:
                 continue
-            start_s, end_s, bits = cell_starts[k], cell_starts[k] + reach_s[f], path[i]
+            start_s, end_s, bits, word = cell_starts[k], cell_starts[k] + reach_s[f], path[i], words[i]
             met_before = k > heads[cell] and cell_starts[k - 1] > start_s - reach_s[f]
             goes_on = k + 1 < heads[cell + 1] and cell_starts[k + 1] < end_s
-            clusters[f] += goes_on and not met_before and words[i] & COUNTED != 0
-            if bits == 0 or words[i] & FOREIGN:
+            clusters[f] += goes_on and not met_before and word & COUNTED != 0
+            if bits == 0 or word & FOREIGN:
                 continue
             across_any = False
-            for p in range(classes):
-                if p == f or inter_sf:
-                    stop = heads[base + p + 1]
-                    since_s = start_s + critical_s[f] - reach_s[p]
-                    while low[p] < stop and cell_starts[low[p]] <= since_s:
-                        low[p] += 1
-                    high[p] = max(high[p], low[p])
-                    while high[p] < stop and cell_starts[high[p]] < end_s:
-                        high[p] += 1
-                    across_any |= p != f and high[p] > low[p]
-            for g in range(gateways):
-                if bits >> np.uint64(g) & np.uint64(1) == 0:
-                    continue
-                own = power[i, g]
-                if survives(
-                    own, g, f, low, high, across_any, same_sum, power_sum, noise, sir[f], ratio, capture, with_noise
-                ):  # fmt: skip
-                    count_delivery(words[i], delivered, messages_delivered, arrived)
-                    break
+            for p in range(met_from, met_to):
+                stop = heads[base + p + 1]
+                low[p] = advance(cell_starts, low[p], stop, start_s + critical_s[f] - reach_s[p], True)
+                high[p] = advance(cell_starts, max(high[p], low[p]), stop, end_s, False)
+                across_any |= p != f and high[p] > low[p]
+            got_through[n_through] = word
+            n_through += decoded(
+                power[i], bits, f, low, high, across_any, same_sum, power_sum, noise, sir[f], ratio, capture, with_noise
+            )
+    book(got_through, n_through, delivered, messages_delivered, arrived)
 
 
 class RadioReceiver:
     """Gateways that hear frames as the radio model says; keeps what is open from slice to slice."""
 
     def __init__(self, scenario: Scenario, run: int, mean_mw: NDArray[np.float32], booked: Booked) -> None:
-        """mean_mw: (D, G), see `received_mw`. booked: delivered, messages delivered, arrived, see `Devices`."""
+        """mean_mw: (D, G), see `places.received_mw`. booked: delivered, messages delivered, arrived, see `Devices`."""
         self.scenario, self.mean_mw, self.booked = scenario, mean_mw, booked
         self.thresholds = thresholds(scenario)
         self.noise_mw = noise_mw(scenario)

@@ -221,7 +221,8 @@ def new_receiver(scenario: Scenario, run: int, reach_s: NDArray[np.float64], sta
     booked = (state.delivered, state.messages_delivered, state.arrived)
     if not scenario.radio:
         return OverlapReceiver(scenario, reach_s, booked)
-    from planning.simulate.radio import RadioReceiver, received_mw
+    from planning.simulate.places import received_mw
+    from planning.simulate.radio import RadioReceiver
 
     return RadioReceiver(scenario, run, received_mw(scenario, run), booked)
 

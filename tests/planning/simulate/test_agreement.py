@@ -12,7 +12,7 @@ import pytest
 
 from planning.models.loss_queue import erlang_b
 from planning.simulate import closed_forms as theory
-from planning.simulate import engine, radio
+from planning.simulate import engine, places, radio
 from planning.simulate.results import per_run
 from planning.simulate.scenario import Scenario
 from spectrum.units import linear_from_db
@@ -100,7 +100,7 @@ def capture_cells() -> Iterator[Cell]:
                 radius_m=radius_m, lock_symbols=10.0, runs=60, seed=next(SEEDS),
             )  # fmt: skip
             tallies = engine.run(scenario)
-            link = linear_from_db(10.0 - float(radio.path_loss_db(np.array(1.0), 4.0))) / radio.noise_mw(scenario)
+            link = linear_from_db(10.0 - float(places.path_loss_db(np.array(1.0), 4.0))) / radio.noise_mw(scenario)
             limits = radio.thresholds(scenario)
             for kind, airtime_s in enumerate(scenario.airtimes_s):
                 rates = [devices / 2 / (60.0 + t) for t in scenario.airtimes_s]

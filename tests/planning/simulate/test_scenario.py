@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from planning.simulate import engine, plain, radio, sweep
+from planning.simulate import engine, places, plain, radio, sweep
 from planning.simulate.results import mean_and_interval, per_run
 from planning.simulate.scenario import Scenario
 
@@ -65,7 +65,7 @@ def test_a_picture_as_old_as_the_window_is_random_access() -> None:
 
 def test_link_budget_of_the_thesis() -> None:
     """c = 106.26 dB with distances in metres (notes 3.B.1)."""
-    loss_db = float(radio.path_loss_db(np.array(1.0), 4.0))
+    loss_db = float(places.path_loss_db(np.array(1.0), 4.0))
     noise_dbm = 10.0 * math.log10(radio.noise_mw(Scenario()))
     assert 14.0 - loss_db - noise_dbm == pytest.approx(106.26, abs=0.01)
 
