@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from allocation.draws import Draws
 from allocation.policies import Load, Policy, available, candidates, ranked
@@ -19,9 +19,8 @@ AUTO_FORCED_SHARE: Final = 0.01
 AUTO_MOST_ATTEMPTS: Final = 32
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Try:
-    """One draw: a subchannel for [start_s, end_s)."""
+class Try(NamedTuple):
+    """One draw: a subchannel for [start_s, end_s). A tuple, since every request makes N of them."""
 
     subchannel: Subchannel
     start_s: float
@@ -104,8 +103,12 @@ def draw_tries(
     """Line 9, N times: a random slot and subchannel (or, for a policy that rotates, the next after `last`)."""
     if attempts < 1:
         raise BadInput(f"the number of attempts must be 1 or more, got {attempts}")
-    draw = _rotation(ranking.pool, last) if rotates else _uniform(ranking.pool, rng)
-    return tuple([Try(draw(i), *grid.slot(rng.randrange(grid.count))) for i in range(attempts)])
+    pool = ranking.pool
+    if rotates:
+        draw = _rotation(pool, last)
+        return tuple([Try(draw(i), *grid.slot(rng.randrange(grid.count))) for i in range(attempts)])
+    size, randrange = len(pool), rng.randrange
+    return tuple([Try(pool[randrange(size)], *grid.slot(randrange(grid.count))) for _ in range(attempts)])
 
 
 def plan_attempts(
@@ -122,10 +125,6 @@ def plan_attempts(
     """Lines 2 to 9 of Algorithm 1 over a snapshot: the ranking and the N draws of one request."""
     ranking = rank(statuses, policy, load=load, share=share)
     return AttemptPlan(ranking, draw_tries(ranking, grid, attempts, rng, rotates=policy.rotates, last=last))
-
-
-def _uniform(pool: Sequence[Subchannel], rng: Draws) -> Callable[[int], Subchannel]:
-    return lambda _: pool[rng.randrange(len(pool))]
 
 
 def _rotation(pool: Sequence[Subchannel], last: Subchannel | None) -> Callable[[int], Subchannel]:

@@ -37,7 +37,7 @@ def figures(
 ) -> None:  # fmt: skip
     """Redraw figures 9-15 with 95 % confidence intervals over independent networks.
 
-    The defaults give every figure in a quarter of an hour; the paper's own are
+    The defaults take a quarter of an hour or more on one core (--figure redraws one); the paper's own take hours:
     --runs 20 --moments 100 --sizes 5,10,15,20,25,30,40,50 --dynamic-sizes 5,10,15,20,25.
     """
     from planning.grouping.figures import FIGURES, HEURISTICS, Effort, measure, points
