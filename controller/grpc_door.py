@@ -1,7 +1,7 @@
 """The gRPC door of the controller: agents' streams, unary calls, health and reflection.
 
 An asyncio server on an event loop in a real thread of its own, beside os-ken's: a thousand agents cost a thousand
-coroutines, not two thousand threads, and a message half the processor time of the threaded server. What waits for the
+coroutines, not two thousand threads. What waits for the
 database runs in a small pool; what asks for a lease goes over the desk to the allocator's thread.
 """
 
