@@ -15,6 +15,7 @@ from msgspec import Meta
 from spectrum.errors import BadInput
 from spectrum.eu868 import LORAWAN_DEFAULT_CHANNELS, LORAWAN_EXTRA_CHANNELS, SIGFOX_UPLINK, Subchannel
 from spectrum.sigfox import micro_channel_groups
+from spectrum.toml_files import decode_toml, read_text
 
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -300,12 +301,7 @@ class Site(_Table, frozen=True):
 
 def parse_site(text: str, file_name: str) -> Site:
     """The site in `text`; `file_name` is for the messages of BadInput."""
-    try:
-        site = msgspec.toml.decode(text, type=Site)
-    except msgspec.ValidationError as error:
-        raise BadInput(f"{file_name}: {_readable(str(error))}") from None
-    except msgspec.DecodeError as error:
-        raise BadInput(f"{file_name}: not a TOML file: {error}") from None
+    site = decode_toml(text, Site, file_name)
     named = {
         "sensor": [sensor.name for sensor in site.sensor],
         "gateway": [gateway.name for gateway in site.gateway],
@@ -337,22 +333,9 @@ def _check_devices(devices: Sequence[DeviceTable], file_name: str) -> None:
             raise BadInput(f"{file_name}: devices {other} and {device.name} have the same dev_eui")
 
 
-def _readable(message: str) -> str:
-    """msgspec's message with its path written as a person would: `$.sensor[0].rate_hz` becomes `sensor[0].rate_hz`."""
-    return (
-        message.replace("Object contains unknown field", "unknown key").replace(" - at `$.", " in `").replace("$.", "")
-    )
-
-
 def read_site(path: Path | str) -> Site:
     """The site in a file; BadInput when it is missing, unreadable or wrong."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise BadInput(f"no site file {path}: see hardware/sites/loopback.toml for one to start from") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: cannot be read as text: {error}") from None
-    return parse_site(text, str(path))
+    return parse_site(read_text(path, "site", "hardware/sites/loopback.toml"), str(path))
 
 
 def one_named(kind: str, wanted: str | None, items: Sequence[Item], name_of: Callable[[Item], str]) -> Item:
