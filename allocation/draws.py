@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from hashlib import blake2b
 from struct import unpack
 from typing import Protocol
@@ -24,14 +23,12 @@ class NamedDraws:
     def __init__(self, name: str) -> None:
         self._name = name.encode()
         self._blocks = 0
-        self._numbers: Iterator[int] = iter(())
+        self._numbers: list[int] = []
 
     def randrange(self, stop: int, /) -> int:
         """An integer drawn uniformly from 0 .. stop - 1."""
-        number = next(self._numbers, None)
-        if number is None:
+        if not self._numbers:
             digest = blake2b(self._name, salt=self._blocks.to_bytes(16, "little")).digest()
             self._blocks += 1
-            self._numbers = iter(unpack("<8Q", digest))
-            number = next(self._numbers)
-        return number * stop >> 64
+            self._numbers = [*reversed(unpack("<8Q", digest))]
+        return self._numbers.pop() * stop >> 64

@@ -55,7 +55,7 @@ class MemoryDatabase:
 
     def _execute(self, kept: _Site, order: LeaseOrder, now_s: float) -> Grant:
         if order.lease_id in kept.leases:
-            return Grant(kept.leases[order.lease_id], ())
+            return Grant(kept.leases[order.lease_id], (), known=True)
         blocked_by: list[str] = []
 
         def is_idle(drawn: Try) -> bool:
@@ -146,6 +146,12 @@ class MemoryDatabase:
             live = [lease for lease in self._sites[site].leases.values() if lease.end_s > now_s]
         return tuple(sorted(live, key=lambda lease: (lease.start_s, lease.lease_id)))
 
+    def some_leases(self, site: str, lease_ids: Sequence[str]) -> tuple[Lease, ...]:
+        """See ChannelStatusDatabase.some_leases."""
+        with self._lock:
+            kept = self._sites[site].leases
+            return tuple(kept[lease_id] for lease_id in lease_ids if lease_id in kept)
+
     def lease_count(self, site: str) -> int:
         """See ChannelStatusDatabase.lease_count."""
         with self._lock:
@@ -183,6 +189,14 @@ class MemoryDatabase:
         with self._lock:
             kept = self._sites[site].kinds[kind]
             return {name: kept[name] for name in names if name in kept}
+
+    def exchange(self, site: str, kind: str, values: Mapping[str, tuple[bytes | None, bytes]]) -> frozenset[str]:
+        """See ChannelStatusDatabase.exchange."""
+        with self._lock:
+            kept = self._sites[site].kinds[kind]
+            contested = {name for name, (read, _) in values.items() if kept.get(name) != read}
+            kept.update({name: new for name, (_, new) in values.items() if name not in contested})
+            return frozenset(contested)
 
     def delete(self, site: str, kind: str, names: Sequence[str]) -> None:
         """See ChannelStatusDatabase.delete."""

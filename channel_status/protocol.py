@@ -44,10 +44,14 @@ class LeaseOrder:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The lease, and for each failed try the lease that stood in its way (empty when forced blindly)."""
+    """The lease, and for each failed try the lease that stood in its way (empty when forced blindly).
+
+    known: the order had been carried out before; this is the lease it got then.
+    """
 
     lease: Lease
     blocked_by: tuple[str, ...]
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,9 @@ class ChannelStatusDatabase(Protocol):
     def leases(self, site: str, now_s: float) -> tuple[Lease, ...]:
         """Live and coming leases, in order of start."""
 
+    def some_leases(self, site: str, lease_ids: Sequence[str]) -> tuple[Lease, ...]:
+        """Those of the named leases that are kept."""
+
     def lease_count(self, site: str) -> int:
         """How many leases are kept, without reading them."""
 
@@ -116,6 +123,13 @@ class ChannelStatusDatabase(Protocol):
 
     def get_some(self, site: str, kind: str, names: Sequence[str]) -> dict[str, bytes]:
         """Those of the named records that exist."""
+
+    def exchange(self, site: str, kind: str, values: Mapping[str, tuple[bytes | None, bytes]]) -> frozenset[str]:
+        """Replace each record that still is what the caller has read (None: there was none) by a new one.
+
+        values: (what was read, what is to be kept) by name. Returns the names that somebody else has changed meanwhile;
+        those stay as they are. Atomic for all names together.
+        """
 
     def delete(self, site: str, kind: str, names: Sequence[str]) -> None:
         """Forget records; unknown names are no error."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final
 
@@ -73,6 +74,7 @@ class RedisDatabase:
         self._place = place
         self._allocate = client.register_script(script("allocate"))
         self._change = client.register_script(script("change"))
+        self._exchange = client.register_script(script("exchange"))
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -115,45 +117,21 @@ class RedisDatabase:
         if not orders:
             return ()
         keys = [key(site, "leases"), key(site, "ends"), key(site, "decisions"), key(site, "stream", "events")]
-        positions: dict[str, int] = {}
-        requests = [self._request(site, order, keys, positions) for order in orders]
-        arguments = [records.encode(requests), records.microseconds(now_s), STREAM_LENGTH["events"]]
+        table = _CellTable(site, keys)
+        requests = [(order.lease_id, order.device, order.gateway, order.blind, table.tries(order)) for order in orders]
+        # The explanations go as they are: inside the JSON they would be escaped here and unescaped there.
+        arguments = [
+            records.encode((table.cells, requests)),
+            records.microseconds(now_s),
+            STREAM_LENGTH["events"],
+            *(order.why for order in orders),
+        ]
         with self._translated():
             answers = self._allocate(keys=keys, args=arguments)
         return tuple(
-            Grant(records.lease_of(records.decode(text)), tuple(records.decode(blocked))) for text, blocked in answers
+            Grant(records.lease_of(records.decode(text)), tuple(records.decode(blocked)), bool(known))
+            for text, blocked, known in answers
         )
-
-    @staticmethod
-    def _request(site: str, order: LeaseOrder, keys: list[str], positions: dict[str, int]) -> dict[str, Any]:
-        """One order for the script; the sets its tries look at are added to `keys` and named by position from 1."""
-        tries = []
-        for drawn in order.tries:
-            watch = []
-            for subchannel in (drawn.subchannel, *order.neighbours.get(drawn.subchannel, ())):
-                taken, forced = lease_sets(site, subchannel)
-                position = positions.get(taken)
-                if position is None:
-                    position = positions[taken] = len(keys) + 1
-                    keys += (taken, forced)
-                watch.append(position)
-            times = (str(records.microseconds(drawn.start_s)), str(records.microseconds(drawn.end_s)))
-            tries.append(
-                {
-                    "subchannel": records.subchannel_key(drawn.subchannel),
-                    "start_us": times[0],
-                    "end_us": times[1],
-                    "watch": watch,
-                }
-            )
-        return {
-            "lease_id": order.lease_id,
-            "device": order.device,
-            "gateway": order.gateway,
-            "tries": tries,
-            "blind": order.blind,
-            "why": order.why,
-        }
 
     def confirm(self, site: str, lease_id: str, now_s: float, *, holder: str = "") -> Lease | None:
         """See ChannelStatusDatabase.confirm."""
@@ -222,6 +200,14 @@ class RedisDatabase:
         leases = (records.lease_of(records.decode(value)) for value in values)
         return tuple(sorted((x for x in leases if x.end_s > now_s), key=lambda x: (x.start_s, x.lease_id)))
 
+    def some_leases(self, site: str, lease_ids: Sequence[str]) -> tuple[Lease, ...]:
+        """See ChannelStatusDatabase.some_leases."""
+        if not lease_ids:
+            return ()
+        with self._translated():
+            values = self._redis.hmget(key(site, "leases"), list(lease_ids))
+        return tuple(records.lease_of(records.decode(value)) for value in values if value is not None)
+
     def lease_count(self, site: str) -> int:
         """See ChannelStatusDatabase.lease_count."""
         with self._translated():
@@ -274,6 +260,17 @@ class RedisDatabase:
             values = self._redis.hmget(key(site, "record", kind), list(names))
         return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
+    def exchange(self, site: str, kind: str, values: Mapping[str, tuple[bytes | None, bytes]]) -> frozenset[str]:
+        """See ChannelStatusDatabase.exchange."""
+        if not values:
+            return frozenset()
+        arguments: list[str | bytes] = []
+        for name, (read, new) in values.items():
+            arguments += (name, "" if read is None else sha1(read, usedforsecurity=False).hexdigest(), new)
+        with self._translated():
+            contested = self._exchange(keys=[key(site, "record", kind)], args=arguments)
+        return frozenset(name.decode() for name in contested)
+
     def delete(self, site: str, kind: str, names: Sequence[str]) -> None:
         """See ChannelStatusDatabase.delete."""
         if names:
@@ -298,6 +295,12 @@ class RedisDatabase:
             used: int = self._redis.info("memory")["used_memory"]
         return used
 
+    def server_pid(self) -> int:
+        """Process id of the server, for who measures what it costs."""
+        with self._translated():
+            pid: int = self._redis.info("server")["process_id"]
+        return pid
+
     def erase(self) -> None:
         """Forget everything in the server; only for a server of our own."""
         with self._translated():
@@ -312,6 +315,43 @@ class RedisDatabase:
         """See ChannelStatusDatabase.close."""
         with self._translated():
             self._redis.close()
+
+
+class _CellTable:
+    """What the tries of a call look at, each subchannel once: its name and where its sets stand among the keys."""
+
+    def __init__(self, site: str, keys: list[str]) -> None:
+        self._site = site
+        self._keys = keys
+        self._rows: dict[Subchannel, int] = {}
+        self._neighbours: object = None
+        self._positions: dict[Subchannel, int] = {}
+        self.cells: list[tuple[str, list[int]]] = []
+
+    def tries(self, order: LeaseOrder) -> list[int]:
+        """Three numbers for each try: row of its subchannel from 1, start and end in microseconds."""
+        if order.neighbours is not self._neighbours:
+            self._neighbours, self._rows = order.neighbours, {}
+        flat: list[int] = []
+        rows = self._rows
+        for subchannel, start_s, end_s in order.tries:
+            row = rows.get(subchannel) or self._row(subchannel, order.neighbours)
+            flat += (row, round(start_s * 1e6), round(end_s * 1e6))
+        return flat
+
+    def _row(self, subchannel: Subchannel, neighbours: Mapping[Subchannel, tuple[Subchannel, ...]]) -> int:
+        watched = [self._position(cell) for cell in (subchannel, *neighbours.get(subchannel, ()))]
+        self.cells.append((records.subchannel_key(subchannel), watched))
+        self._rows[subchannel] = len(self.cells)
+        return len(self.cells)
+
+    def _position(self, subchannel: Subchannel) -> int:
+        """Where the two sets of a subchannel stand among the keys, from 1."""
+        position = self._positions.get(subchannel)
+        if position is None:
+            position = self._positions[subchannel] = len(self._keys) + 1
+            self._keys += lease_sets(self._site, subchannel)
+        return position
 
 
 def _short(error: BaseException) -> str:

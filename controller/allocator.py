@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -40,10 +41,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Pending:
-    """A request on its way: what it has got so far."""
+    """A request on its way: what it has got so far; known: those of its leases that it got when it was asked before."""
 
     ask: Ask
     leases: list[Lease] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
     refusal: Refusal | None = None
 
 
@@ -92,34 +94,69 @@ class Allocator:
         pending = [_Pending(ask, refusal=self._malformed(ask)) for ask in asks]
         try:
             snapshot = self._snapshots.at(now_s)
-            names = (p.ask.device for p in pending if p.refusal is None)
-            transmitters = Transmitters(self._database, self._site.name, names, now_s)
-            self._allocate(pending, snapshot, transmitters, now_s)
+            self._tell_snapshot(snapshot)
+            for round_ in _rounds([p for p in pending if p.refusal is None]):
+                self._allocate(round_, snapshot, now_s)
         except DatabaseAway as error:
             for p in pending:
                 p.refusal = p.refusal or Refusal("database_away", str(error), now_s + 1.0)
         return tuple(Answer(p.ask.request_id, () if p.refusal else tuple(p.leases), p.refusal) for p in pending)
 
-    def _allocate(
-        self, pending: Sequence[_Pending], snapshot: Snapshot, transmitters: Transmitters, now_s: float
-    ) -> None:
+    def _allocate(self, pending: Sequence[_Pending], snapshot: Snapshot, now_s: float) -> None:
+        """Answer requests of different devices."""
+        transmitters = Transmitters(self._database, self._site.name, (p.ask.device for p in pending), now_s)
         for p in pending:
-            if p.refusal is None:
-                bands = self._bands[p.ask.technology]
-                p.refusal = transmitters.objection(p.ask.device, bands, p.ask.airtime_s * p.ask.copies)
-        self._tell_snapshot(snapshot)
+            p.refusal = transmitters.objection(
+                p.ask.device, self._bands[p.ask.technology], p.ask.airtime_s * p.ask.copies
+            )
+            if p.refusal is not None:
+                self._recall(p)
         for copy in range(max((p.ask.copies for p in pending if p.refusal is None), default=0)):
-            wanting = [p for p in pending if p.refusal is None and copy < p.ask.copies]
+            wanting = [p for p in pending if p.refusal is None and len(p.leases) == copy < p.ask.copies]
             orders = [self._order(p, copy, snapshot, transmitters, now_s) for p in wanting]
             grants = self._database.allocate(self._site.name, orders, now_s)
             for p, grant in zip(wanting, grants, strict=True):
-                lease = grant.lease
-                p.leases.append(lease)
-                self._last[p.ask.technology] = lease.subchannel
-                self._load.add(lease)
-                _log(lease)
-                transmitters.record(lease.device, lease.subchannel, lease.start_s, p.ask.airtime_s)
-        transmitters.keep()
+                p.leases.append(grant.lease)
+                if grant.known:
+                    p.known.add(grant.lease.lease_id)
+                else:
+                    self._last[p.ask.technology] = grant.lease.subchannel
+                    self._load.add(grant.lease)
+                    _log(grant.lease)
+                self._count(p, grant.lease, transmitters)
+        while contested := transmitters.keep():
+            transmitters.load(sorted(contested))
+            for p in pending:
+                if p.refusal is None and p.ask.device in contested:
+                    self._count_again(p, transmitters, now_s)
+
+    def _recall(self, p: _Pending) -> None:
+        """Let a request that is asked again have the leases it has: they are what fills its duty cycle."""
+        leases = self._database.some_leases(self._site.name, [_lease_id(p.ask, copy) for copy in range(p.ask.copies)])
+        if len(leases) == p.ask.copies:
+            p.leases, p.refusal = list(leases), None
+
+    @staticmethod
+    def _count(p: _Pending, lease: Lease, transmitters: Transmitters, *, only_if_it_fits: bool = False) -> bool:
+        """Count the airtime of a lease in its device's ledger, once however often it is asked for; False: no room."""
+        device, airtime_s = p.ask.device, p.ask.airtime_s
+        if lease.lease_id in p.known and transmitters.counted(device, lease.subchannel, lease.start_s, airtime_s):
+            return True
+        if only_if_it_fits and not transmitters.may_send(device, regulated_by(lease.subchannel), airtime_s):
+            return False
+        transmitters.record(device, lease.subchannel, lease.start_s, airtime_s)
+        return True
+
+    def _count_again(self, p: _Pending, transmitters: Transmitters, now_s: float) -> None:
+        """Another controller has granted to this device since its ledger was read: what no longer fits is undone."""
+        device, airtime_s = p.ask.device, p.ask.airtime_s
+        if all(self._count(p, lease, transmitters, only_if_it_fits=True) for lease in p.leases):
+            return
+        transmitters.load([device])
+        for lease in p.leases:
+            self._database.release(self._site.name, lease.lease_id, now_s, "the duty cycle went to another request")
+        objection = transmitters.objection(device, self._bands[p.ask.technology], airtime_s * p.ask.copies)
+        p.refusal = objection or Refusal("duty_cycle", f"another request of {device} came first: ask again", now_s)
 
     def _tell_snapshot(self, snapshot: Snapshot) -> None:
         """Keep the statuses that the coming decisions rest on, once."""
@@ -169,7 +206,7 @@ class Allocator:
         grid = self._grid(ask, max([now_s, *(lease.end_s for lease in p.leases)]))
         inputs = Inputs(
             self._site.name,
-            f"{ask.request_id}.{copy}" if ask.copies > 1 else ask.request_id,
+            _lease_id(ask, copy),
             ask,
             copy,
             policy.name,
@@ -192,8 +229,8 @@ class Allocator:
         full = [b for b in self._bands[ask.technology] if not transmitters.may_send(ask.device, b, ask.airtime_s)]
         if not used and not full and unbanned is every:
             return every, ()
-        allowed = tuple(c for c in unbanned if c not in used and regulated_by(c) not in full)
-        allowed = allowed or tuple(c for c in every if c not in used)
+        lawful = tuple(c for c in unbanned if regulated_by(c) not in full)
+        allowed = tuple(c for c in lawful if c not in used) or lawful
         return allowed, tuple(records.subchannel_key(c) for c in every if c not in allowed)
 
     def _grid(self, ask: Ask, first_s: float) -> SlotGrid:
@@ -279,6 +316,23 @@ class Allocator:
             "reason": "requests were refused while it was away; granted leases held",
         }
         self._database.append(self._site.name, "events", [records.encode(event)])
+
+
+def _lease_id(ask: Ask, copy: int) -> str:
+    """Named after the request: asked again, it is the same lease."""
+    return f"{ask.request_id}.{copy}" if ask.copies > 1 else ask.request_id
+
+
+def _rounds(pending: Sequence[_Pending]) -> list[list[_Pending]]:
+    """The requests in rounds that hold each device once: its next request must meet a ledger that counts the last."""
+    rounds: list[list[_Pending]] = []
+    had: Counter[str] = Counter()
+    for p in pending:
+        if had[p.ask.device] == len(rounds):
+            rounds.append([])
+        rounds[had[p.ask.device]].append(p)
+        had[p.ask.device] += 1
+    return rounds
 
 
 def _log(lease: Lease) -> None:

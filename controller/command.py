@@ -19,13 +19,14 @@ def controller(site_file: str) -> None:
     It serves gateway agents over gRPC at `controller.listen`, and runs the site's database itself when `database.url`
     is "embedded" and REDIS_URL is not set. Start to try it: airshed controller hardware/sites/loopback.toml
     """
-    from controller.service import run_controller
+    from controller.service import collect_rarely, run_controller
     from spectrum.site_file import read_site
     from terminal.logs import log_to_stderr
     from terminal.signals import stopped_by_signals
 
     site = read_site(site_file)
     log_to_stderr()
+    collect_rarely()
     with stopped_by_signals() as stop:
         run_controller(site, stop)
 

@@ -5,7 +5,6 @@ The allocator decides with it, and `airshed replay` decides again with what the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -22,8 +21,7 @@ from spectrum.eu868 import Subchannel
 Neighbours = dict[Subchannel, tuple[Subchannel, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Inputs:
+class Inputs(msgspec.Struct, frozen=True):
     """All that a decision rests on, beside the statuses behind its ranking.
 
     lease_id: names the draws. copy: which transmission of the packet. policy: `random` in silence, else the site's.

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from spectrum.status import Lease
 
 Technology = Literal["lora", "sigfox"]
 RefusalReason = Literal["invalid", "duty_cycle", "overloaded", "database_away"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """A device wants to send one packet.
 
     request_id: unique; asked again it gets the same leases. airtime_s: of one transmission. copies: transmissions of

@@ -28,17 +28,26 @@ def regulated_by(subchannel: Subchannel) -> SubBand | None:
 
 
 class Transmitters:
-    """The ledgers of the transmitters of one batch of requests: loaded, asked, written back."""
+    """The ledgers of the transmitters of one round of requests: loaded, asked, written back."""
 
     def __init__(self, database: ChannelStatusDatabase, site: str, names: Iterable[str], now_s: float) -> None:
         self._database = database
         self._site = site
         self._now_s = now_s
-        kept = database.get_some(site, KIND, sorted(set(names)))
         self._ledgers: defaultdict[str, Ledgers] = defaultdict(dict)
+        self._read: dict[str, bytes] = {}
+        self._changed: set[str] = set()
+        self.load(sorted(set(names)))
+
+    def load(self, names: Sequence[str]) -> None:
+        """Take what the database holds of these, forgetting what was recorded since; raises DatabaseAway."""
+        kept = self._database.get_some(self._site, KIND, names)
+        for name in names:
+            self._ledgers.pop(name, None)
+            self._read.pop(name, None)
         for name, data in kept.items():
             self._ledgers[name] = ledgers_of(data)
-        self._changed: set[str] = set()
+        self._read.update(kept)
 
     def may_send(self, name: str, band: SubBand | None, airtime_s: float) -> bool:
         """Whether `airtime_s` more may start now in a sub-band (None: nobody regulates it)."""
@@ -66,14 +75,27 @@ class Transmitters:
         """Count a transmission that was granted."""
         band = regulated_by(subchannel)
         if band is not None:
-            self._ledgers[name].setdefault(band.label, DutyCycleLedger(band)).record(start_s, airtime_s)
+            ledger = self._ledgers[name].setdefault(band.label, DutyCycleLedger(band))
+            ledger.record(records.whole(start_s), records.whole(airtime_s))
             self._changed.add(name)
 
-    def keep(self) -> None:
-        """Write the changed ledgers back; raises DatabaseAway."""
+    def counted(self, name: str, subchannel: Subchannel, start_s: float, airtime_s: float) -> bool:
+        """Whether a transmission of that start and length is counted already, or none needs to be."""
+        band = regulated_by(subchannel)
+        ledger = self._ledgers[name].get(band.label) if band is not None else None
+        return band is None or (
+            ledger is not None and (records.whole(start_s), records.whole(airtime_s)) in ledger.sent
+        )
+
+    def keep(self) -> frozenset[str]:
+        """Write the changed ledgers back, except those another controller has changed since they were read.
+
+        Returns the names of the latter: load them and count again. Raises DatabaseAway.
+        """
         values = {name: ledgers_json(self._ledgers[name]) for name in sorted(self._changed)}
-        self._database.put(self._site, KIND, values)
+        read = {name: (self._read.get(name), value) for name, value in values.items()}
         self._changed.clear()
+        return self._database.exchange(self._site, KIND, read)
 
 
 def ledgers_json(ledgers: Ledgers) -> bytes:

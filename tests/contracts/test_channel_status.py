@@ -230,3 +230,26 @@ def test_sixteen_requesters_never_share_an_unforced_lease(database: ChannelStatu
         for other in unforced[i + 1 :]:
             shared = first.subchannel == other.subchannel or first.subchannel.overlap_hz(other.subchannel) > 0
             assert not (shared and first.overlaps(other.start_s, other.end_s)), (first, other)
+
+
+def test_a_record_is_exchanged_only_while_it_is_what_was_read(database: ChannelStatusDatabase) -> None:
+    assert database.exchange("s", "k", {}) == frozenset()
+    assert database.exchange("s", "k", {"a": (None, b"1"), "b": (b"never was", b"1")}) == {"b"}
+    assert database.exchange("s", "k", {"a": (None, b"2"), "b": (None, b"2")}) == {"a"}
+    assert database.exchange("s", "k", {"a": (b"1", b"3"), "b": (b"2", b"2")}) == frozenset()
+    assert database.get("s", "k") == {"a": b"3", "b": b"2"}
+
+
+def test_leases_are_found_by_their_names(database: ChannelStatusDatabase) -> None:
+    granted = [
+        one(database, "s", order(name, (A, start, start + 1)), NOW).lease for name, start in (("1", 0), ("2", 5))
+    ]
+    assert database.some_leases("s", ["2", "unknown", "1"]) == (granted[1], granted[0])
+    assert database.some_leases("s", []) == ()
+
+
+def test_orders_of_one_call_may_respect_different_neighbours(database: ChannelStatusDatabase) -> None:
+    one(database, "s", order("1", (GROUP, 0, 10)), NOW)
+    alone = LeaseOrder("2", "d2", "gw", (Try(A, NOW, NOW + 1),))
+    grants = database.allocate("s", [alone, order("3", (A, 2, 3))], NOW)
+    assert [grant.blocked_by for grant in grants] == [(), ("1",)]

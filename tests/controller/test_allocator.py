@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from channel_status import records
 from channel_status.memory import MemoryDatabase
-from channel_status.protocol import DatabaseAway
+from channel_status.protocol import DatabaseAway, Grant, LeaseOrder
 from controller.allocator import Allocator
 from controller.requests import Answer, Ask
+from controller.transmitters import regulated_by
 from spectrum.report import ChannelReport
 from spectrum.site_file import Site, parse_site
 from spectrum.status import Lease
@@ -41,7 +43,7 @@ def sensed(database: MemoryDatabase, site: Site = SITE, busy_hz: tuple[float, ..
 
 def ask(number: int, **changes: object) -> Ask:
     """A LoRa ask of 100 ms."""
-    return replace(Ask(f"r{number}", f"dev-{number}", "gw", "lora", 0.1), **changes)  # type: ignore[arg-type]
+    return msgspec.structs.replace(Ask(f"r{number}", f"dev-{number}", "gw", "lora", 0.1), **changes)
 
 
 def with_controller(**changes: object) -> Site:
@@ -129,6 +131,83 @@ def test_the_duty_cycle_refuses_with_the_time_to_ask_again() -> None:
     sensed(database, time_s=refused.refusal.retry_at_s)
     again = allocator.answer([ask(100, device="d", airtime_s=9.0)], refused.refusal.retry_at_s)[0]
     assert again.leases
+
+
+def granted_airtime_s(answers: list[Answer], airtime_s: float) -> dict[str, float]:
+    """Airtime of the granted leases by sub-band."""
+    bands = Counter(regulated_by(lease.subchannel) for lease in leases_of(tuple(answers)))
+    return {band.label: count * airtime_s for band, count in bands.items() if band is not None}
+
+
+def test_a_device_that_asks_many_times_at_once_stays_within_its_duty_cycle() -> None:
+    database = MemoryDatabase()
+    sensed(database)
+    answers = Allocator(SITE, database).answer([ask(i, device="d", airtime_s=9.0) for i in range(20)], NOW)
+    # Sub-bands M and L allow 36 s an hour each: four of nine seconds.
+    assert granted_airtime_s(list(answers), 9.0) == {"M": 36.0, "L": 36.0}
+    assert {answer.refusal.reason for answer in answers if answer.refusal} == {"duty_cycle"}
+
+
+def test_a_request_asked_again_has_its_leases_and_counts_once() -> None:
+    database = MemoryDatabase()
+    sensed(database)
+    allocator = Allocator(SITE, database)
+    asks = [ask(i, device="d", airtime_s=9.0) for i in range(8)]
+    first = [allocator.answer([one], NOW)[0] for one in asks]
+    assert granted_airtime_s(first, 9.0) == {"M": 36.0, "L": 36.0}
+    assert [allocator.answer([one], NOW)[0] for one in asks] == first
+    copies = ask(50, technology="sigfox", airtime_s=2.0, copies=3)
+    assert allocator.answer([copies], NOW) == allocator.answer([copies], NOW)
+    assert len(records.decode(database.get("s", "airtime")["dev-50"])["M"]) == 3
+
+
+class Between(MemoryDatabase):
+    """Another controller gets its turn right after the leases of this one are granted and before it counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn: Callable[[], None] | None = None
+
+    def allocate(self, site: str, orders: Sequence[LeaseOrder], now_s: float) -> tuple[Grant, ...]:
+        grants = super().allocate(site, orders, now_s)
+        if self.turn is not None:
+            turn, self.turn = self.turn, None
+            turn()
+        return grants
+
+
+def test_two_controllers_that_serve_one_device_at_once_keep_its_duty_cycle() -> None:
+    database = Between()
+    site = parse_site('[site]\nname = "s"\n[spectrum]\nlora_center_hz = [868.1e6, 868.3e6, 868.5e6]', "test.toml")
+    sensed(database, site)
+    one, other = Allocator(site, database), Allocator(site, database)
+    theirs: list[Answer] = []
+    # Four fit. One is there already, then two at a time come: the second pair is one too many.
+    ours = list(one.answer([ask(99, device="d", airtime_s=9.0)], NOW))
+    for i in range(0, 8, 2):
+        request = ask(i + 1, device="d", airtime_s=9.0)
+        database.turn = lambda request=request: theirs.extend(other.answer([request], NOW))  # type: ignore[misc]
+        ours.extend(one.answer([ask(i, device="d", airtime_s=9.0)], NOW))
+    assert granted_airtime_s(ours + theirs, 9.0) == {"M": 36.0}
+    # What was granted and then undone has gone from the air, with its reason.
+    assert {lease.lease_id for lease in database.leases("s", NOW)} == {
+        lease.lease_id for lease in leases_of((*ours, *theirs))
+    }
+    events = [records.decode(entry.value) for entry in database.read("s", "events")]
+    undone = [event for event in events if event.get("reason") == "the duty cycle went to another request"]
+    assert undone
+    assert {answer.refusal.reason for answer in ours + theirs if answer.refusal} == {"duty_cycle"}
+
+
+def test_two_controllers_that_serve_one_device_at_once_both_count() -> None:
+    database = Between()
+    sensed(database)
+    one, other = Allocator(SITE, database), Allocator(SITE, database)
+    theirs: list[Answer] = []
+    database.turn = lambda: theirs.extend(other.answer([ask(2, device="d")], NOW))
+    one.answer([ask(1, device="d")], NOW)
+    sent = records.decode(database.get("s", "airtime")["d"])
+    assert sum(map(len, sent.values())) == 2
 
 
 def test_more_than_an_hour_allows_is_refused_for_good() -> None:
