@@ -126,7 +126,7 @@ class Sensor:
     def _reports(self, times_s: Floats, decisions: Decisions, impairments: Impairments) -> Iterator[ChannelReport]:
         config, count = self.config, len(self.subchannels)
         flags = _flag_tuples(decisions, impairments, self._constant_flags, count)
-        columns = _report_columns(decisions, count)
+        columns = report_columns(decisions, count)
         offset_db = self._offset_db
         interval_s, gain_db = self.frames.interval_s, config.tuning.gain_db
         cells = zip(*columns, strict=True)
@@ -167,7 +167,7 @@ def sense(source: IqSource, config: SensorConfig) -> Iterator[ChannelReport]:
     yield from sensor.flush()
 
 
-def _report_columns(decisions: Decisions, count: int) -> list[list[float]]:
+def report_columns(decisions: Decisions, count: int) -> list[list[float]]:
     """The fields of the reports of R x count cells, each as a flat list in the order of time, then subchannel."""
     cut = np.s_[:, :count]
     energy, noise = decisions.energy[cut], decisions.noise[cut]

@@ -9,6 +9,7 @@ import click
 from terminal.command import LazyGroup
 
 COMMANDS: Final = {
+    "run": ("testbed.twin.run_command:run", "the whole site of a scene, in real time or faster"),
     "rtl-tcp": ("testbed.rtl_tcp_command:rtl_tcp", "an rtl_tcp server that plays a recording or a synthetic scene"),
     "dongle": ("testbed.dongle_command:dongle", "a virtual RTL-SDR dongle for programs that use librtlsdr"),
 }

@@ -10,6 +10,7 @@ import select
 import socket
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway_agent import semtech_udp
@@ -24,6 +25,51 @@ LOWEST_HZ: Final = 863_000_000
 HIGHEST_HZ: Final = 870_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A frame that a concentrator has taken, and when it starts on the concentrator's clock."""
+
+    transmit: Transmit
+    start_s: float
+
+    @property
+    def airtime_s(self) -> float:
+        """How long it will be on the air."""
+        return frame_airtime_s(self.transmit.datr, len(self.transmit.frame))
+
+
+def counter_us(time_s: float) -> int:
+    """A concentrator's counter at a time of its clock."""
+    return round(time_s * 1e6) % COUNTER_MODULUS
+
+
+@dataclass(slots=True)
+class Concentrator:
+    """What a concentrator takes, and what it refuses. Pure: time is an argument."""
+
+    _busy: list[tuple[float, float]] = field(default_factory=list)
+
+    def schedule(self, transmit: Transmit, now_s: float) -> Scheduled | str:
+        """The frame as it will be sent, or the error of the TX_ACK."""
+        ahead_us = 0 if transmit.tmst is None else (transmit.tmst - counter_us(now_s)) % COUNTER_MODULUS
+        ahead_s = (ahead_us if ahead_us < COUNTER_MODULUS // 2 else ahead_us - COUNTER_MODULUS) / 1e6
+        if transmit.tmst is not None and ahead_s < LEAD_S:
+            return "TOO_LATE"
+        if ahead_s > TOO_EARLY_S:
+            return "TOO_EARLY"
+        if not LOWEST_HZ <= transmit.center_hz <= HIGHEST_HZ:
+            return "TX_FREQ"
+        if transmit.power_dbm > MOST_POWER_DBM:
+            return "TX_POWER"
+        taken = Scheduled(transmit, now_s + ahead_s)
+        end_s = taken.start_s + taken.airtime_s
+        self._busy = [one for one in self._busy if one[1] > now_s]
+        if any(taken.start_s < busy_end_s and busy_start_s < end_s for busy_start_s, busy_end_s in self._busy):
+            return "COLLISION_PACKET"
+        self._busy.append((taken.start_s, end_s))
+        return taken
+
+
 class VirtualForwarder:
     """One gateway at a server's address. clock: seconds; the concentrator's counter is its microseconds."""
 
@@ -34,12 +80,8 @@ class VirtualForwarder:
         self._eui = eui
         self._clock = clock
         self._token = 0
-        self._busy: list[tuple[float, float]] = []
+        self._concentrator = Concentrator()
         self.counts: Counter[str] = Counter()
-
-    def counter_us(self) -> int:
-        """The concentrator's counter now."""
-        return round(self._clock() * 1e6) % COUNTER_MODULUS
 
     def _send(self, kind: Kind, body: bytes = b"", token: int | None = None) -> None:
         if token is None:
@@ -50,9 +92,18 @@ class VirtualForwarder:
         """PULL_DATA: opens the way down, and keeps it open through address translation."""
         self._send(Kind.PULL_DATA)
 
-    def push(self, frame: bytes, center_hz: int, datr: str, rssi_dbm: float = -90.0, snr_db: float = 7.0) -> None:
-        """PUSH_DATA of one frame whose end is now."""
-        heard = Received(frame, self.counter_us(), center_hz, datr, rssi_dbm, snr_db)
+    def push(
+        self,
+        frame: bytes,
+        center_hz: int,
+        datr: str,
+        rssi_dbm: float = -90.0,
+        snr_db: float = 7.0,
+        ended_s: float | None = None,
+    ) -> None:
+        """PUSH_DATA of one frame that ended at `ended_s` of the clock, None for now."""
+        tmst = counter_us(self._clock() if ended_s is None else ended_s)
+        heard = Received(frame, tmst, center_hz, datr, rssi_dbm, snr_db)
         self._send(Kind.PUSH_DATA, semtech_udp.push_body((heard,)))
 
     def push_raw(self, data: bytes) -> None:
@@ -61,6 +112,10 @@ class VirtualForwarder:
 
     def poll(self, timeout_s: float) -> list[Transmit]:
         """Frames that will be on the air, of what came within `timeout_s`; the others are refused in their TX_ACK."""
+        return [taken.transmit for taken in self.poll_scheduled(timeout_s)]
+
+    def poll_scheduled(self, timeout_s: float) -> list[Scheduled]:
+        """The same, with the times they start at."""
         taken = []
         while select.select([self._socket], [], [], timeout_s)[0]:
             timeout_s = 0.0
@@ -73,34 +128,13 @@ class VirtualForwarder:
             self.counts[datagram.kind.name.lower()] += 1
             if datagram.kind != Kind.PULL_RESP:
                 continue
-            transmit = semtech_udp.transmit_of(datagram.body)
-            error = self._schedule(transmit)
+            answer = self._concentrator.schedule(semtech_udp.transmit_of(datagram.body), self._clock())
+            error = answer if isinstance(answer, str) else "NONE"
             self.counts[error] += 1
             self._send(Kind.TX_ACK, semtech_udp.tx_ack_body(error), datagram.token)
-            if error == "NONE":
-                taken.append(transmit)
+            if isinstance(answer, Scheduled):
+                taken.append(answer)
         return taken
-
-    def _schedule(self, transmit: Transmit) -> str:
-        """The error a concentrator would give, NONE when the frame is loaded."""
-        now_s = self._clock()
-        ahead_us = 0 if transmit.tmst is None else (transmit.tmst - self.counter_us()) % COUNTER_MODULUS
-        ahead_s = (ahead_us if ahead_us < COUNTER_MODULUS // 2 else ahead_us - COUNTER_MODULUS) / 1e6
-        if transmit.tmst is not None and ahead_s < LEAD_S:
-            return "TOO_LATE"
-        if ahead_s > TOO_EARLY_S:
-            return "TOO_EARLY"
-        if not LOWEST_HZ <= transmit.center_hz <= HIGHEST_HZ:
-            return "TX_FREQ"
-        if transmit.power_dbm > MOST_POWER_DBM:
-            return "TX_POWER"
-        start_s = now_s + ahead_s
-        end_s = start_s + frame_airtime_s(transmit.datr, len(transmit.frame))
-        self._busy = [one for one in self._busy if one[1] > now_s]
-        if any(start_s < busy_end_s and busy_start_s < end_s for busy_start_s, busy_end_s in self._busy):
-            return "COLLISION_PACKET"
-        self._busy.append((start_s, end_s))
-        return "NONE"
 
     def close(self) -> None:
         """Give the port back."""
