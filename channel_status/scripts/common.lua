@@ -28,8 +28,9 @@ local function blocker(taken_key, forced_key, start_us, end_us, own_id)
 end
 
 -- JSON is put together by hand where it is kept: always the same order of fields, so that the same events are the
--- same bytes, here and in the in-memory twin. cjson escapes slashes, which need no escape.
+-- same bytes, here and in the in-memory twin. cjson escapes slashes, which need no escape; most names need none at all.
 local function quoted(text)
+  if not string.find(text, '[%c"\\\127]') then return '"' .. text .. '"' end
   return (string.gsub(cjson.encode(text), '\\/', '/'))
 end
 
