@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "demo": ("testbed.demo_command:demo", "the whole loop on this machine, without hardware"),
     "controller": ("controller.command:controller", "allocates: the SDN controller of a site"),
     "agent": ("gateway_agent.command:agent", "one gateway's agent: asks for its devices and makes them obey"),
+    "console": ("console.command:console", "the operator's page: a site on a screen"),
     "check": ("controller.check_command:check", "a site file and this machine, or a dongle, before they are trusted"),
     "status": ("controller.command:status", "the channel map of a running site"),
     "allocate": ("controller.command:allocate", "ask for a subchannel, as an application would"),

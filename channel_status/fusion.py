@@ -18,7 +18,15 @@ from spectrum.status import ChannelStatus
 def channel_statuses(
     reports: Iterable[ChannelReport], subchannels: Sequence[Subchannel], now_s: float, max_age_s: float
 ) -> tuple[ChannelStatus, ...]:
-    """Status of every one of `subchannels` that a report younger than `max_age_s` covers.
+    """Status of every one of `subchannels` that a report younger than `max_age_s` covers."""
+    heard = reports_covering(reports, subchannels, now_s, max_age_s)
+    return tuple(fused(subchannel, found) for subchannel, found in heard.items())
+
+
+def reports_covering(
+    reports: Iterable[ChannelReport], subchannels: Sequence[Subchannel], now_s: float, max_age_s: float
+) -> dict[Subchannel, list[ChannelReport]]:
+    """For each subchannel, in order, the reports younger than `max_age_s` that speak for it, where there are any.
 
     A subchannel that no sensor reports by itself (a group of SigFox micro-channels inside a 125 kHz cell) takes the
     report of the sensed cell that overlaps it most.
@@ -27,12 +35,12 @@ def channel_statuses(
     for report in reports:
         if now_s - report.time_s - report.interval_s <= max_age_s:
             fresh[report.subchannel].append(report)
-    statuses = []
+    found = {}
     for subchannel in subchannels:
         heard = fresh.get(subchannel) or fresh.get(_covering(subchannel, fresh))
         if heard:
-            statuses.append(fused(subchannel, heard))
-    return tuple(statuses)
+            found[subchannel] = heard
+    return found
 
 
 def _covering(wanted: Subchannel, sensed: Iterable[Subchannel]) -> Subchannel:

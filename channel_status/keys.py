@@ -8,7 +8,7 @@
 | `airshed:1:{SITE}:taken:HZ/WIDTH` | sorted set | unforced leases of a subchannel by start: `ID|END` |
 | `airshed:1:{SITE}:forced:HZ/WIDTH` | sorted set | forced leases of a subchannel by start: `ID|END` |
 | `airshed:1:{SITE}:decisions` | hash | last decision by device, JSON |
-| `airshed:1:{SITE}:stream:NAME` | stream | `events`, `reports`, `uplinks`; one field `v`, JSON |
+| `airshed:1:{SITE}:stream:NAME` | stream | those of `protocol.STREAM_LENGTH`; one field `v`, JSON |
 | `airshed:1:{SITE}:record:KIND` | hash | small records by name: sessions, periods, policy |
 """
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from allocation.attempts import Try, settle
 from channel_status import records
-from channel_status.protocol import STREAM_LENGTH, Entry, Grant, LeaseOrder
+from channel_status.protocol import Entry, Grant, LeaseOrder, stream_length
 from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
 from spectrum.status import Lease
@@ -26,13 +27,14 @@ class _Site:
     decisions: dict[str, bytes] = field(default_factory=dict)
     streams: dict[str, deque[Entry]] = field(default_factory=dict)
     kinds: dict[str, dict[str, bytes]] = field(default_factory=lambda: defaultdict(dict))
-    appended: int = 0
+    last_id: tuple[int, int] = (0, 0)
 
 
 class MemoryDatabase:
-    """A ChannelStatusDatabase in this process; one lock makes every call atomic."""
+    """A ChannelStatusDatabase in this process; one lock makes every call atomic. clock: names the streams' entries."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._sites: dict[str, _Site] = defaultdict(_Site)
         self._lock = threading.Lock()
 
@@ -162,6 +164,27 @@ class MemoryDatabase:
         with self._lock:
             return self._sites[site].decisions.get(device)
 
+    def restore(
+        self,
+        site: str,
+        lease: Lease,
+        neighbours: Mapping[Subchannel, tuple[Subchannel, ...]],
+        now_s: float,
+        reason: str,
+    ) -> str | None:
+        """See ChannelStatusDatabase.restore."""
+        with self._lock:
+            kept = self._sites[site]
+            if lease.lease_id in kept.leases:
+                return None
+            order = LeaseOrder(lease.lease_id, lease.device, lease.gateway, (), neighbours)
+            blocker = self._blocker(kept, order, Try(lease.subchannel, lease.start_s, lease.end_s))
+            if blocker is not None:
+                return blocker.lease_id
+            kept.leases[lease.lease_id] = lease
+            self._append(kept, "events", [records.lease_event("restored", lease, now_s, reason)])
+            return None
+
     def append(self, site: str, stream: str, values: Sequence[bytes]) -> None:
         """See ChannelStatusDatabase.append."""
         with self._lock:
@@ -173,6 +196,17 @@ class MemoryDatabase:
             entries = self._sites[site].streams.get(stream, ())
             newer = [entry for entry in entries if not after or _order(entry.entry_id) > _order(after)]
         return tuple(newer[:count])
+
+    def read_many(self, site: str, after: Mapping[str, str], count: int = 1000) -> dict[str, tuple[Entry, ...]]:
+        """See ChannelStatusDatabase.read_many."""
+        return {stream: self.read(site, stream, place, count) for stream, place in after.items()}
+
+    def read_newest(self, site: str, stream: str, before: str = "", count: int = 1000) -> tuple[Entry, ...]:
+        """See ChannelStatusDatabase.read_newest."""
+        with self._lock:
+            entries = self._sites[site].streams.get(stream, ())
+            older = [entry for entry in reversed(entries) if not before or _order(entry.entry_id) < _order(before)]
+        return tuple(older[:count])
 
     def put(self, site: str, kind: str, values: Mapping[str, bytes]) -> None:
         """See ChannelStatusDatabase.put."""
@@ -190,12 +224,22 @@ class MemoryDatabase:
             kept = self._sites[site].kinds[kind]
             return {name: kept[name] for name in names if name in kept}
 
-    def exchange(self, site: str, kind: str, values: Mapping[str, tuple[bytes | None, bytes]]) -> frozenset[str]:
+    def exchange(
+        self,
+        site: str,
+        kind: str,
+        values: Mapping[str, tuple[bytes | None, bytes]],
+        tell: Mapping[str, bytes] | None = None,
+    ) -> frozenset[str]:
         """See ChannelStatusDatabase.exchange."""
         with self._lock:
-            kept = self._sites[site].kinds[kind]
-            contested = {name for name, (read, _) in values.items() if kept.get(name) != read}
-            kept.update({name: new for name, (_, new) in values.items() if name not in contested})
+            kept = self._sites[site]
+            records_of_kind = kept.kinds[kind]
+            contested = {name for name, (read, _) in values.items() if records_of_kind.get(name) != read}
+            records_of_kind.update({name: new for name, (_, new) in values.items() if name not in contested})
+            if not contested:
+                for stream, value in (tell or {}).items():
+                    self._append(kept, stream, [value])
             return frozenset(contested)
 
     def delete(self, site: str, kind: str, names: Sequence[str]) -> None:
@@ -220,12 +264,13 @@ class MemoryDatabase:
         self._append(kept, "events", [records.lease_event(event, lease, now_s)])
         return lease
 
-    @staticmethod
-    def _append(kept: _Site, stream: str, values: Sequence[bytes]) -> None:
-        entries = kept.streams.setdefault(stream, deque(maxlen=STREAM_LENGTH[stream]))
+    def _append(self, kept: _Site, stream: str, values: Sequence[bytes]) -> None:
+        entries = kept.streams.setdefault(stream, deque(maxlen=stream_length(stream)))
         for value in values:
-            kept.appended += 1
-            entries.append(Entry(f"{kept.appended}-0", value))
+            # As Redis names them: milliseconds, then a count within the same (or under a clock that was set back).
+            now_ms, (last_ms, count) = round(self._clock() * 1e3), kept.last_id
+            kept.last_id = (now_ms, 0) if now_ms > last_ms else (last_ms, count + 1)
+            entries.append(Entry("{}-{}".format(*kept.last_id), value))
 
 
 def _held(kept: _Site, lease_id: str, holder: str) -> Lease | None:

@@ -16,8 +16,22 @@ from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
 from spectrum.status import Lease
 
-# How many entries each stream keeps at least; older ones are dropped.
-STREAM_LENGTH: Final = {"events": 50_000, "reports": 3_000, "uplinks": 50_000}
+# How many entries each stream keeps at least; older ones are dropped. Spectrum streams are one for each sensor and
+# resolution (`spectrum-1s:roof`): the last minute, quarter of an hour and six hours.
+STREAM_LENGTH: Final = {
+    "events": 50_000,
+    "reports": 3_000,
+    "uplinks": 50_000,
+    "audit": 10_000,
+    "spectrum-100ms": 600,
+    "spectrum-1s": 900,
+    "spectrum-10s": 2_160,
+}
+
+
+def stream_length(stream: str) -> int:
+    """How many entries a stream keeps; what comes after a colon in its name says whose it is."""
+    return STREAM_LENGTH[stream.partition(":")[0]]
 
 
 class DatabaseAway(Failed):
@@ -109,11 +123,34 @@ class ChannelStatusDatabase(Protocol):
     def decision(self, site: str, device: str) -> bytes | None:
         """The last decision about a device, with its reasons, as JSON."""
 
+    def restore(
+        self,
+        site: str,
+        lease: Lease,
+        neighbours: Mapping[Subchannel, tuple[Subchannel, ...]],
+        now_s: float,
+        reason: str,
+    ) -> str | None:
+        """Let a lease that was ended before its time stand again, if its air (the neighbours' included) is still free.
+
+        None when it stands, else the id of the lease in its way.
+        """
+
     def append(self, site: str, stream: str, values: Sequence[bytes]) -> None:
         """Append to a stream of STREAM_LENGTH."""
 
     def read(self, site: str, stream: str, after: str = "", count: int = 1000) -> tuple[Entry, ...]:
-        """Entries after the one called `after` (all kept ones when empty), oldest first."""
+        """Entries after the one called `after` (all kept ones when empty), oldest first.
+
+        Identities begin with the milliseconds since the epoch at which an entry came in: `entry_id_at` of a time may
+        stand here and below.
+        """
+
+    def read_many(self, site: str, after: Mapping[str, str], count: int = 1000) -> dict[str, tuple[Entry, ...]]:
+        """`read` of several streams at once, each after its own place: one way to the database and back."""
+
+    def read_newest(self, site: str, stream: str, before: str = "", count: int = 1000) -> tuple[Entry, ...]:
+        """Entries before the one called `before` (from the end when empty), newest first."""
 
     def put(self, site: str, kind: str, values: Mapping[str, bytes]) -> None:
         """Keep small records of one kind (sessions, periods, policy) by name."""
@@ -124,11 +161,18 @@ class ChannelStatusDatabase(Protocol):
     def get_some(self, site: str, kind: str, names: Sequence[str]) -> dict[str, bytes]:
         """Those of the named records that exist."""
 
-    def exchange(self, site: str, kind: str, values: Mapping[str, tuple[bytes | None, bytes]]) -> frozenset[str]:
+    def exchange(
+        self,
+        site: str,
+        kind: str,
+        values: Mapping[str, tuple[bytes | None, bytes]],
+        tell: Mapping[str, bytes] | None = None,
+    ) -> frozenset[str]:
         """Replace each record that still is what the caller has read (None: there was none) by a new one.
 
         values: (what was read, what is to be kept) by name. Returns the names that somebody else has changed meanwhile;
-        those stay as they are. Atomic for all names together.
+        those stay as they are. tell: one value for each of some streams, appended when nothing was contested. All of it
+        is one atomic step.
         """
 
     def delete(self, site: str, kind: str, names: Sequence[str]) -> None:

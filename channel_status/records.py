@@ -28,6 +28,16 @@ def seconds(time_us: float | str) -> float:
     return int(time_us) / 1e6
 
 
+def entry_id_at(time_s: float) -> str:
+    """The identity that comes before those of all stream entries of this time and later."""
+    return f"{max(0, round(time_s * 1e3))}-0"
+
+
+def entry_time_s(entry_id: str) -> float:
+    """When an entry came into its stream, to the millisecond."""
+    return int(entry_id.partition("-")[0]) / 1e3
+
+
 def whole(time_s: float) -> float:
     """A time rounded to whole microseconds."""
     return round(time_s * 1e6) / 1e6

@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from channel_status import records
 from channel_status.keys import key, lease_sets
-from channel_status.protocol import STREAM_LENGTH, DatabaseAway, Entry, Grant, LeaseOrder
+from channel_status.protocol import STREAM_LENGTH, DatabaseAway, Entry, Grant, LeaseOrder, stream_length
 from spectrum.errors import BadInput
 from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
@@ -75,6 +75,7 @@ class RedisDatabase:
         self._allocate = client.register_script(script("allocate"))
         self._change = client.register_script(script("change"))
         self._exchange = client.register_script(script("exchange"))
+        self._restore = client.register_script(script("restore"))
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -148,6 +149,24 @@ class RedisDatabase:
     ) -> Lease | None:
         """See ChannelStatusDatabase.release."""
         return self._changed(site, "released", lease_id, now_s, reason=reason, holder=holder)
+
+    def restore(
+        self,
+        site: str,
+        lease: Lease,
+        neighbours: Mapping[Subchannel, tuple[Subchannel, ...]],
+        now_s: float,
+        reason: str,
+    ) -> str | None:
+        """See ChannelStatusDatabase.restore."""
+        keys = [key(site, "leases"), key(site, "ends"), key(site, "stream", "events")]
+        for watched in (lease.subchannel, *neighbours.get(lease.subchannel, ())):
+            keys.extend(lease_sets(site, watched))
+        text = records.encode(records.lease_fields(lease))
+        arguments = [text, records.microseconds(now_s), reason, STREAM_LENGTH["events"]]
+        with self._translated():
+            blocker: bytes | None = self._restore(keys=keys, args=arguments)
+        return None if blocker is None else blocker.decode()
 
     def expire(self, site: str, now_s: float) -> tuple[Lease, ...]:
         """See ChannelStatusDatabase.expire."""
@@ -232,13 +251,30 @@ class RedisDatabase:
 
     @staticmethod
     def _add(pipe: Any, site: str, stream: str, value: bytes) -> None:
-        pipe.xadd(key(site, "stream", stream), {"v": value}, maxlen=STREAM_LENGTH[stream], approximate=True)
+        pipe.xadd(key(site, "stream", stream), {"v": value}, maxlen=stream_length(stream), approximate=True)
 
     def read(self, site: str, stream: str, after: str = "", count: int = 1000) -> tuple[Entry, ...]:
         """See ChannelStatusDatabase.read."""
         with self._translated():
             rows = self._redis.xrange(key(site, "stream", stream), min=f"({after}" if after else "-", count=count)
-        return tuple(Entry(entry_id.decode(), fields[b"v"]) for entry_id, fields in rows)
+        return _entries(rows)
+
+    def read_many(self, site: str, after: Mapping[str, str], count: int = 1000) -> dict[str, tuple[Entry, ...]]:
+        """See ChannelStatusDatabase.read_many."""
+        if not after:
+            return {}
+        with self._translated():
+            pipe = self._redis.pipeline(transaction=False)
+            for stream, place in after.items():
+                pipe.xrange(key(site, "stream", stream), min=f"({place}" if place else "-", count=count)
+            found = pipe.execute()
+        return {stream: _entries(rows) for stream, rows in zip(after, found, strict=True)}
+
+    def read_newest(self, site: str, stream: str, before: str = "", count: int = 1000) -> tuple[Entry, ...]:
+        """See ChannelStatusDatabase.read_newest."""
+        with self._translated():
+            rows = self._redis.xrevrange(key(site, "stream", stream), max=f"({before}" if before else "+", count=count)
+        return _entries(rows)
 
     def put(self, site: str, kind: str, values: Mapping[str, bytes]) -> None:
         """See ChannelStatusDatabase.put."""
@@ -260,15 +296,25 @@ class RedisDatabase:
             values = self._redis.hmget(key(site, "record", kind), list(names))
         return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
-    def exchange(self, site: str, kind: str, values: Mapping[str, tuple[bytes | None, bytes]]) -> frozenset[str]:
+    def exchange(
+        self,
+        site: str,
+        kind: str,
+        values: Mapping[str, tuple[bytes | None, bytes]],
+        tell: Mapping[str, bytes] | None = None,
+    ) -> frozenset[str]:
         """See ChannelStatusDatabase.exchange."""
         if not values:
             return frozenset()
-        arguments: list[str | bytes] = []
+        told = tell or {}
+        keys = [key(site, "record", kind), *(key(site, "stream", stream) for stream in told)]
+        arguments: list[Any] = []
+        for stream, value in told.items():
+            arguments += (value, stream_length(stream))
         for name, (read, new) in values.items():
             arguments += (name, "" if read is None else sha1(read, usedforsecurity=False).hexdigest(), new)
         with self._translated():
-            contested = self._exchange(keys=[key(site, "record", kind)], args=arguments)
+            contested = self._exchange(keys=keys, args=arguments)
         return frozenset(name.decode() for name in contested)
 
     def delete(self, site: str, kind: str, names: Sequence[str]) -> None:
@@ -352,6 +398,10 @@ class _CellTable:
             position = self._positions[subchannel] = len(self._keys) + 1
             self._keys += lease_sets(self._site, subchannel)
         return position
+
+
+def _entries(rows: Any) -> tuple[Entry, ...]:
+    return tuple(Entry(entry_id.decode(), fields[b"v"]) for entry_id, fields in rows)
 
 
 def _short(error: BaseException) -> str:

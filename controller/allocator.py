@@ -169,6 +169,7 @@ class Allocator:
             "taken_s": snapshot.taken_s,
             "sensing": snapshot.sensing,
             "statuses": snapshot.statuses_json(),
+            **({"pinned": snapshot.pinned_keys()} if snapshot.pinned else {}),
         }
         self._database.append(self._site.name, "events", [records.encode(event)])
         self._told_snapshot = snapshot.name
@@ -287,7 +288,7 @@ class Allocator:
         return self._database.decision(self._site.name, device)
 
     def follow_operators(self) -> None:
-        """Take over what operators have said since: policy, N and bans; raises DatabaseAway."""
+        """Take over what operators have said since: policy, N, bans and pins; raises DatabaseAway."""
         word = read_word(self._database, self._site.name)
         if word == self._word:
             return
@@ -299,6 +300,7 @@ class Allocator:
         )
         self._site = msgspec.structs.replace(self._configured, controller=table)
         banned = set(word.banned)
+        self._snapshots.pin(cell for cell in self._every if records.subchannel_key(cell) in word.pinned)
         self._subchannels = {
             kind: tuple(cell for cell in cells if records.subchannel_key(cell) not in banned) or cells
             for kind, cells in self._all_subchannels.items()

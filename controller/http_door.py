@@ -5,14 +5,12 @@ users, who reaches the address may read and nobody may change anything.
 """
 
 # No `from __future__ import annotations` here: FastAPI reads the annotations, some of which name local functions.
-import socket
-import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
-import uvicorn
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, status
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -20,16 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
-from controller.grpc_door import is_loopback
 from controller.office import Office
-from controller.operators import Operators
+from controller.operators import Actor, CannotNow, Operators
 from controller.peers import Peer
 from controller.users import peer_with, read_users
-from spectrum.errors import BadInput, Failed
+from controller.web_server import WebServer
+from spectrum.errors import BadInput
 from spectrum.site_file import Site
 from spectrum.status import ChannelStatus, Lease
-
-STOP_TIMEOUT_S: Final = 3.0
 
 ANYONE: Final = Peer("viewer", "anyone")
 
@@ -65,12 +61,12 @@ def operators_api(site: Site, office: Office, operators: Operators, database: Ch
     caller = caller_from(site)
     add_error_answers(api)
 
-    def operator(peer: Annotated[Peer, Depends(caller)]) -> Peer:
+    def operator(request: Request, peer: Annotated[Peer, Depends(caller)]) -> Actor:
         if peer.role != "operator":
             raise HTTPException(
                 status.HTTP_403_FORBIDDEN, f"{peer.role} {peer.name} may read, only operators may change"
             )
-        return peer
+        return Actor(peer.name, peer.role, "" if request.client is None else request.client.host)
 
     add_reading(api, site, office, database, caller)
     add_changing(api, office, operators, operator)
@@ -145,8 +141,13 @@ def add_reading(
         return [{"id": e.entry_id, **records.decode(e.value)} for e in database.read(site.name, "events", after, count)]
 
 
-def add_changing(api: FastAPI, office: Office, operators: Operators, operator: Callable[..., Peer]) -> None:
-    """What operators may do: each change is an event with their name."""
+def add_changing(api: FastAPI, office: Office, operators: Operators, operator: Callable[..., Actor]) -> None:
+    """What operators may do: each change is audited. Asking twice for the same is no error."""
+
+    def ruled(action: str, center_hz: int, width_hz: int, who: Actor) -> dict[str, Any]:
+        with suppress(CannotNow):
+            operators.set_rule(action, f"{center_hz}/{width_hz}", who, office.clock())
+        return asdict(operators.word())
 
     @api.get("/v1/operators", dependencies=[Depends(operator)])
     def word() -> dict[str, Any]:
@@ -154,26 +155,39 @@ def add_changing(api: FastAPI, office: Office, operators: Operators, operator: C
         return asdict(operators.word())
 
     @api.put("/v1/policy")
-    def policy(change: PolicyChange, who: Annotated[Peer, Depends(operator)]) -> dict[str, Any]:
+    def policy(change: PolicyChange, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
         """Another policy and N."""
-        return asdict(operators.set_policy(change.policy, change.attempts, who.name, office.clock()))
+        with suppress(CannotNow):
+            operators.set_policy(change.policy, change.attempts, who, office.clock())
+        return asdict(operators.word())
 
     @api.put("/v1/bans/{center_hz}/{width_hz}")
-    def ban(center_hz: int, width_hz: int, who: Annotated[Peer, Depends(operator)]) -> dict[str, Any]:
+    def ban(center_hz: int, width_hz: int, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
         """Give a subchannel to nobody."""
-        return asdict(operators.ban(f"{center_hz}/{width_hz}", who.name, office.clock()))
+        return ruled("ban", center_hz, width_hz, who)
 
     @api.delete("/v1/bans/{center_hz}/{width_hz}")
-    def unban(center_hz: int, width_hz: int, who: Annotated[Peer, Depends(operator)]) -> dict[str, Any]:
+    def unban(center_hz: int, width_hz: int, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
         """Give it again."""
-        return asdict(operators.unban(f"{center_hz}/{width_hz}", who.name, office.clock()))
+        return ruled("unban", center_hz, width_hz, who)
+
+    @api.put("/v1/pins/{center_hz}/{width_hz}")
+    def pin(center_hz: int, width_hz: int, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
+        """Let a subchannel be given whatever sensing says of it."""
+        return ruled("pin", center_hz, width_hz, who)
+
+    @api.delete("/v1/pins/{center_hz}/{width_hz}")
+    def unpin(center_hz: int, width_hz: int, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
+        """Go by what is sensed again."""
+        return ruled("unpin", center_hz, width_hz, who)
 
     @api.delete("/v1/leases/{lease_id}")
-    def evict(lease_id: str, who: Annotated[Peer, Depends(operator)]) -> dict[str, Any]:
+    def evict(lease_id: str, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
         """End a lease before its time."""
-        lease = operators.evict(lease_id, who.name, office.clock())
-        if lease is None:
-            raise HTTPException(status.HTTP_404_NOT_FOUND, f"no lease {lease_id!r} is live")
+        try:
+            _, lease = operators.evict(lease_id, who, office.clock())
+        except CannotNow as error:
+            raise HTTPException(status.HTTP_404_NOT_FOUND, str(error)) from None
         return lease_json(lease)
 
 
@@ -198,37 +212,7 @@ def status_json(found: ChannelStatus, live_leases: int, now_s: float) -> dict[st
     }  # fmt: skip
 
 
-class HttpDoor:
-    """The API served by uvicorn in a thread of its own, while the `with` block lasts."""
-
-    def __init__(self, site: Site, api: FastAPI) -> None:
-        assert site.http is not None
-        address = site.http.listen
-        if site.tls is None and not is_loopback(address):
-            raise BadInput(
-                f"http.listen is {address}: outside loopback a [tls] table is needed, or listen on 127.0.0.1"
-            )
-        host, _, port = address.rpartition(":")
-        if not port.isdigit():
-            raise BadInput(f"http.listen is {address!r}: expected HOST:PORT such as 127.0.0.1:8868")
-        try:
-            self._socket = socket.create_server((host.strip("[]"), int(port)))
-        except OSError as error:
-            raise Failed(
-                f"cannot serve the operators' API on {address}: {error.strerror} (is the port taken?)"
-            ) from None
-        self.port: int = self._socket.getsockname()[1]
-        secrets: dict[str, Any] = {}
-        if site.tls is not None:
-            secrets = {"ssl_certfile": site.tls.certificate, "ssl_keyfile": site.tls.key}
-        self._server = uvicorn.Server(uvicorn.Config(api, log_level="warning", lifespan="off", **secrets))
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="http", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(STOP_TIMEOUT_S)
-        self._socket.close()
+def http_door(site: Site, api: FastAPI) -> WebServer:
+    """The API served on `http.listen` while the `with` block lasts."""
+    assert site.http is not None
+    return WebServer(api, site.http.listen, "http.listen", "the operators' API", site.tls)

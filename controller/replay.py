@@ -122,12 +122,15 @@ def _apply(kind: str, event: dict[str, Any], stage: _Stage) -> None:
     elif kind == "snapshot":
         statuses = msgspec.convert(event["statuses"], list[ChannelStatus])
         cells = {status.subchannel: status for status in statuses}
-        stage.snapshots[event["snapshot"]] = Snapshot(event["taken_s"], event["sensing"], cells)
+        pinned = tuple(records.subchannel_of(key) for key in event.get("pinned", ()))
+        stage.snapshots[event["snapshot"]] = Snapshot(event["taken_s"], event["sensing"], cells, pinned)
     elif kind == "confirmed":
         stage.database.confirm(stage.site, event["lease"]["lease_id"], at_s)
     elif kind == "renewed":
         lease = records.lease_of(event["lease"])
         order = LeaseOrder(lease.lease_id, lease.device, lease.gateway, ())
         stage.database.renew(stage.site, order, lease.end_s, at_s)
+    elif kind == "restored":
+        stage.database.restore(stage.site, records.lease_of(event["lease"]), {}, at_s, "")
     elif kind in ("released", "expired"):
         stage.database.release(stage.site, cast(str, event["lease"]["lease_id"]), at_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Literal, cast
 
@@ -37,9 +38,28 @@ def certs(folder: Path, hosts: tuple[str, ...], gateways: tuple[str, ...], opera
 @click.argument("name")
 @click.option("--role", type=click.Choice(["viewer", "operator"]), default="viewer", show_default=True)
 @click.option("--users", type=click.Path(dir_okay=False, path_type=Path), default=Path("users.toml"), show_default=True,
-              help="The file that `http.users` of the site names.")  # fmt: skip
-def token(name: str, role: str, users: Path) -> None:
-    """Give NAME a token for the operators' API. It is printed once and kept only as a hash."""
-    from controller.users import add_user
+              help="The file that `http.users` or `console.users` of the site names.")  # fmt: skip
+@click.option("--password", is_flag=True, help="Ask for a password for the console's login instead of making a token.")
+def token(name: str, role: str, users: Path, password: bool) -> None:
+    """Give NAME a token for the operators' API and the console. It is printed once and kept only as a hash.
 
-    click.echo(add_user(users, name, cast(Literal["operator", "viewer"], role)))
+    With --password: a password to log in to the console with. It is asked for, twice, or read from standard input when
+    that is no terminal, and kept only as a hash. A user may have both.
+    """
+    from controller.users import add_user, set_password
+
+    its_role = cast(Literal["operator", "viewer"], role)
+    if not password:
+        click.echo(add_user(users, name, its_role))
+        return
+    from controller.passwords import LONGEST, SHORTEST, hash_password
+    from spectrum.errors import BadInput
+
+    if sys.stdin.isatty():
+        chosen = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        chosen = sys.stdin.readline().rstrip("\n")
+    if not SHORTEST <= len(chosen) <= LONGEST:
+        raise BadInput(f"a password has {SHORTEST} to {LONGEST} characters, got {len(chosen)}")
+    set_password(users, name, its_role, hash_password(chosen))
+    click.echo(f"{name} may log in with this password ({role})")

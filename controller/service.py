@@ -78,10 +78,10 @@ def run_controller(site: Site, stop: threading.Event) -> None:
             office.metrics.also(watcher.metrics)
         door = GrpcDoor(site, ControllerService(office, database))
         if site.http is not None:
-            from controller.http_door import HttpDoor, operators_api  # heavy, and only for those who serve it
+            from controller.http_door import http_door, operators_api  # heavy, and only for those who serve it
 
             operators = Operators(database, site.name, (*site.spectrum.lora, *site.spectrum.sigfox))
-            stack.enter_context(HttpDoor(site, operators_api(site, office, operators, database)))
+            stack.enter_context(http_door(site, operators_api(site, office, operators, database)))
         door.start()
         stack.callback(door.stop)
         table = site.controller

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Final, Literal
@@ -49,12 +50,14 @@ class Snapshot:
     """Statuses of a site at `taken_s`.
 
     sensing: `fresh`; `held` when sensing is silent and the last good status still stands; `silent` when that is too old
-    and requests fall back to the standard's random access.
+    and requests fall back to the standard's random access. pinned: subchannels that operators want used whatever
+    sensing says of them.
     """
 
     taken_s: float
     sensing: Sensing
     by_subchannel: dict[Subchannel, ChannelStatus]
+    pinned: tuple[Subchannel, ...] = ()
     _rankings: dict[tuple[object, ...], Ranked] = field(default_factory=dict, compare=False, repr=False)
     _name: list[str] = field(default_factory=list, compare=False, repr=False)
 
@@ -62,17 +65,27 @@ class Snapshot:
     def name(self) -> str:
         """Named after its statuses: the same statuses have the same name, wherever they were read."""
         if not self._name:
-            self._name.append(blake2b(records.encode(self.statuses_json()), digest_size=8).hexdigest())
+            said = records.encode(self.pinned_keys()) if self.pinned else b""
+            self._name.append(blake2b(records.encode(self.statuses_json()) + said, digest_size=8).hexdigest())
         return self._name[0]
 
     def statuses_json(self) -> list[ChannelStatus]:
         """The statuses in order of frequency, as they are kept in the event stream."""
         return [status for _, status in sorted(self.by_subchannel.items())]
 
+    def pinned_keys(self) -> list[str]:
+        """The pinned subchannels as they are kept in the event stream."""
+        return [records.subchannel_key(subchannel) for subchannel in self.pinned]
+
     def statuses(self, subchannels: Iterable[Subchannel]) -> tuple[ChannelStatus, ...]:
         """Statuses of those subchannels that are sensed; of all of them, as unknown, when none is."""
         wanted = tuple(subchannels)
         known = tuple(self.by_subchannel[s] for s in wanted if s in self.by_subchannel)
+        if self.pinned and self.sensing != "silent":
+            pinned = tuple(
+                _idle(self.by_subchannel.get(s) or _unknown(s, self.taken_s)) for s in wanted if s in self.pinned
+            )
+            known = (*(status for status in known if status.subchannel not in self.pinned), *pinned)
         return known or tuple(_unknown(subchannel, self.taken_s) for subchannel in wanted)
 
     def ranking(
@@ -97,6 +110,11 @@ class Snapshot:
         return found
 
 
+def _idle(status: ChannelStatus) -> ChannelStatus:
+    """The same, declared idle; what else is known of it still orders it among the others."""
+    return replace(status, threshold_dbfs=math.inf)
+
+
 def _unknown(subchannel: Subchannel, now_s: float) -> ChannelStatus:
     """Nothing is known: as likely busy as not, and every detection is missed."""
     return ChannelStatus(subchannel, now_s, -200.0, -200.0, 0.0, 0.0, 1.0, 0.5)
@@ -112,6 +130,12 @@ class SnapshotKeeper:
         self._latest: Snapshot | None = None
         self._good: Snapshot | None = None
         self._told: Sensing = "fresh"
+        self._pinned: tuple[Subchannel, ...] = ()
+
+    def pin(self, subchannels: Iterable[Subchannel]) -> None:
+        """From the next snapshot on, these may be given whatever sensing says."""
+        self._pinned = tuple(sorted(subchannels))
+        self._latest = None
 
     def at(self, now_s: float) -> Snapshot:
         """The snapshot for `now_s`; raises DatabaseAway."""
@@ -130,10 +154,10 @@ class SnapshotKeeper:
         reports = self._database.reports(self._site.name)
         statuses = channel_statuses(reports, self._subchannels, now_s, table.status_max_age_s)
         if statuses:
-            return Snapshot(now_s, "fresh", {status.subchannel: status for status in statuses})
+            return Snapshot(now_s, "fresh", {status.subchannel: status for status in statuses}, self._pinned)
         if self._good is not None and now_s - self._good.taken_s <= table.hold_s:
-            return Snapshot(now_s, "held", self._good.by_subchannel)
-        return Snapshot(now_s, "silent", {})
+            return Snapshot(now_s, "held", self._good.by_subchannel, self._pinned)
+        return Snapshot(now_s, "silent", {}, self._pinned)
 
     def _sensing_event(self, now_s: float) -> bytes:
         table = self._site.controller

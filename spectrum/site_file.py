@@ -185,7 +185,8 @@ class DeviceTable(_Table, frozen=True):
     """`[[device]]`: one real device that an agent moves. Keys never stand here, see LorawanTable.keys.
 
     dev_eui, join_eui: 16 hex digits. dev_addr: 8 hex digits, for `abp`. lorawan: 1.0.4 devices count their DevNonce and
-    keep data rate and power on 15. gateway: the agent that serves it, any when left out.
+    keep data rate and power on 15. gateway: the agent that serves it, any when left out. position_m: (east, north) of
+    the site's origin, for maps.
     """
 
     name: Name
@@ -196,6 +197,7 @@ class DeviceTable(_Table, frozen=True):
     activation: Literal["otaa", "abp"] = "otaa"
     dev_addr: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{8}$")] | None = None
     lorawan: Literal["1.0.3", "1.0.4"] = "1.0.3"
+    position_m: tuple[float, float] | None = None
 
 
 class TrafficTable(_Table, frozen=True):
@@ -235,6 +237,21 @@ class HttpTable(_Table, frozen=True):
 
     listen: str = "127.0.0.1:8868"
     users: str | None = None
+
+
+class ConsoleTable(_Table, frozen=True):
+    """`[console]`: the operator's console, `airshed console`.
+
+    users: a file made by `airshed token`; None for that of `[http]`. reading: who may look when there are users.
+    Without a file of users everyone who reaches the address may look, and nobody may act. idle_s, session_s: a login
+    ends when it is not used for so long, and in any case after so long.
+    """
+
+    listen: str = "127.0.0.1:8869"
+    users: str | None = None
+    reading: Literal["viewers", "anyone"] = "viewers"
+    idle_s: Positive = 1800.0
+    session_s: Positive = 43_200.0
 
 
 class MonitoringTable(_Table, frozen=True):
@@ -290,6 +307,7 @@ class Site(_Table, frozen=True):
     traffic: tuple[TrafficTable, ...] = ()
     tls: TlsTable | None = None
     http: HttpTable | None = None
+    console: ConsoleTable = ConsoleTable()
     monitoring: MonitoringTable = MonitoringTable()
     backhaul: BackhaulTable | None = None
 

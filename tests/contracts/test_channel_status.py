@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -253,3 +255,58 @@ def test_orders_of_one_call_may_respect_different_neighbours(database: ChannelSt
     alone = LeaseOrder("2", "d2", "gw", (Try(A, NOW, NOW + 1),))
     grants = database.allocate("s", [alone, order("3", (A, 2, 3))], NOW)
     assert [grant.blocked_by for grant in grants] == [(), ("1",)]
+
+
+def test_streams_are_read_backwards_and_from_a_time_on(database: ChannelStatusDatabase) -> None:
+    began_s = time.time()
+    database.append("s", "uplinks", [b"1", b"2", b"3"])
+    newest = database.read_newest("s", "uplinks", count=2)
+    assert [entry.value for entry in newest] == [b"3", b"2"]
+    assert [e.value for e in database.read_newest("s", "uplinks", newest[-1].entry_id)] == [b"1"]
+    assert database.read_newest("s", "never") == ()
+    came_s = records.entry_time_s(newest[0].entry_id)
+    assert came_s == pytest.approx(began_s, abs=60)
+    assert len(database.read("s", "uplinks", records.entry_id_at(came_s - 3600))) == 3
+    assert database.read("s", "uplinks", records.entry_id_at(came_s + 3600)) == ()
+    assert database.read_newest("s", "uplinks", records.entry_id_at(came_s - 3600)) == ()
+
+
+def test_several_streams_are_read_at_once(database: ChannelStatusDatabase) -> None:
+    database.append("s", "spectrum-1s:roof", [b"1", b"2"])
+    database.append("s", "spectrum-1s:gate", [b"3"])
+    first = database.read("s", "spectrum-1s:roof", count=1)[0]
+    found = database.read_many("s", {"spectrum-1s:roof": first.entry_id, "spectrum-1s:gate": "", "events": ""})
+    assert {name: [e.value for e in page] for name, page in found.items()} == {
+        "spectrum-1s:roof": [b"2"], "spectrum-1s:gate": [b"3"], "events": [],
+    }  # fmt: skip
+    assert database.read_many("s", {}) == {}
+
+
+def test_an_exchange_is_told_to_streams_only_when_it_happened(database: ChannelStatusDatabase) -> None:
+    told = {"audit": b"a", "events": b"e"}
+    assert database.exchange("s", "operators", {"word": (None, b"1")}, told) == frozenset()
+    assert database.exchange("s", "operators", {"word": (None, b"2")}, told) == {"word"}
+    assert database.exchange("s", "operators", {"word": (b"1", b"2")}) == frozenset()
+    assert database.get("s", "operators") == {"word": b"2"}
+    assert [e.value for e in (*database.read("s", "audit"), *database.read("s", "events"))] == [b"a", b"e"]
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_a_lease_is_restored_where_nobody_came(database: ChannelStatusDatabase, blind: bool) -> None:
+    lease = one(database, "s", order("1", (A, 0, 9), blind=blind), NOW).lease
+    database.release("s", "1", NOW + 1, "evicted")
+    later = replace(lease, start_s=NOW + 2)
+    neighbours = neighbours_of([A, B, GROUP])
+    one(database, "s", order("2", (GROUP, 3, 4)), NOW + 2)
+    assert database.restore("s", later, neighbours, NOW + 2, "undone") == "2"
+    assert [x.lease_id for x in database.leases("s", NOW + 2)] == ["2"]
+    database.release("s", "2", NOW + 2)
+    assert database.restore("s", later, neighbours, NOW + 2, "undone") is None
+    assert database.leases("s", NOW + 2) == (later,)
+    assert database.restore("s", later, neighbours, NOW + 2, "again") is None
+    told = [records.decode(e.value) for e in database.read("s", "events")]
+    assert [e["event"] for e in told][-1] == "restored"
+    assert (told[-1]["lease"], told[-1]["reason"]) == (records.lease_fields(later), "undone")
+    assert not one(database, "s", order("3", (B, 3, 4)), NOW + 2).lease.forced
+    assert one(database, "s", order("4", (GROUP, 3, 4)), NOW + 2).blocked_by == ("1",)
+    assert [x.lease_id for x in database.expire("s", NOW + 9)] == ["3", "4", "1"]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from channel_status.memory import MemoryDatabase
 from channel_status.protocol import DatabaseAway
-from controller.http_door import HttpDoor, operators_api
+from controller.http_door import http_door, operators_api
 from controller.operators import Operators
 from controller.requests import Ask
 from controller.service import open_office
@@ -128,7 +128,7 @@ def test_policy_bans_and_evictions_are_obeyed_and_audited(bench: Bench) -> None:
     for cell in bench.site.spectrum.lora[1:]:
         bench.client.delete(f"/v1/bans/{round(cell.center_hz)}/{round(cell.bandwidth_hz)}", headers=bench.operator)
     word = bench.client.put("/v1/policy", json={}, headers=bench.operator).json()
-    assert word == {"policy": None, "attempts": None, "banned": []}
+    assert word == {"policy": None, "attempts": None, "banned": [], "pinned": []}
     bench.office.allocator.follow_operators()
     assert bench.office.allocator.site.controller.policy == "algorithm1"
     events = bench.client.get("/v1/events", params={"count": 10000}, headers=bench.viewer).json()
@@ -177,10 +177,10 @@ def test_a_database_that_is_away_is_said(bench: Bench, monkeypatch: pytest.Monke
 
 def test_it_serves_and_stops(bench: Bench) -> None:
     site = msgspec.structs.replace(bench.site, http=HttpTable(listen="127.0.0.1:0"))
-    with HttpDoor(site, bench.api) as door:
+    with http_door(site, bench.api) as door:
         assert httpx.get(f"http://127.0.0.1:{door.port}/health").json()["status"] == "ok"
         taken = msgspec.structs.replace(site, http=HttpTable(listen=f"127.0.0.1:{door.port}"))
-        with pytest.raises(Failed, match="port taken"), HttpDoor(taken, bench.api):
+        with pytest.raises(Failed, match="port taken"), http_door(taken, bench.api):
             pass
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{door.port}/health")
@@ -190,4 +190,4 @@ def test_it_serves_and_stops(bench: Bench) -> None:
 def test_addresses(bench: Bench, listen: str, message: str) -> None:
     site = msgspec.structs.replace(bench.site, http=HttpTable(listen=listen))
     with pytest.raises(BadInput, match=message):
-        HttpDoor(site, bench.api)
+        http_door(site, bench.api)
