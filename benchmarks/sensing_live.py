@@ -74,7 +74,8 @@ class Loop(SourceContext):
 class Air:
     """The scene for every client."""
 
-    retunes = False
+    def follows(self, before: Tuning, after: Tuning) -> bool:
+        return False
 
     def __init__(self, air: np.ndarray) -> None:
         self._air = air

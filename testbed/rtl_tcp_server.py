@@ -36,11 +36,10 @@ GOODBYE_S: Final = 5.0
 
 
 class Air(Protocol):
-    """What the server plays: opened anew for every client, and at every change of rate or centre if it `retunes`."""
+    """What the server plays: opened anew for every client, and at every change of tuning that it `follows`."""
 
-    @property
-    def retunes(self) -> bool:
-        """Whether it follows a client's rate and centre."""
+    def follows(self, before: Tuning, after: Tuning) -> bool:
+        """Whether a source that was opened for `before` does not do for `after`."""
         ...
 
     def __call__(self, tuning: Tuning) -> IqSource:
@@ -57,14 +56,14 @@ class OpenedAir:
     center_hz: float | None = None
     seed: int = 1
 
-    @property
-    def retunes(self) -> bool:
-        """Whether a client's rate and centre are obeyed."""
-        return self.place == "synthetic"
+    def follows(self, before: Tuning, after: Tuning) -> bool:
+        """A synthetic scene obeys a client's rate and centre, a recording nothing."""
+        retuned = (before.center_hz, before.rate_hz) != (after.center_hz, after.rate_hz)
+        return retuned and self.place == "synthetic"
 
     def __call__(self, tuning: Tuning) -> IqSource:
         """Open it for a client that asked for `tuning`."""
-        if self.retunes:
+        if self.place == "synthetic":
             return open_source(Wanted(self.place, tuning.center_hz, tuning.rate_hz, seed=self.seed))
         return open_source(Wanted(self.place, self.center_hz, self.rate_hz))
 
@@ -246,10 +245,12 @@ class _Session:
             rate_hz = source.tuning.rate_hz
             if abs(rate_hz - wanted.rate_hz) > 1.0:
                 self._tell(f"{self._client} asked for {wanted.rate_hz:g} S/s, but {source.name} plays at {rate_hz:g}")
-            for piece in _pieces(source):
+            for lost_bytes, piece in _pieces(source):
+                self._dropped += lost_bytes
+                paced_bytes += lost_bytes
                 if closing.is_set() or self._gone.is_set() or not self._within_limits(piece, start_s):
                     return False
-                if self._air.retunes and _retuned(wanted, self._wanted):
+                if self._air.follows(wanted, self._wanted):
                     return True
                 paced_bytes += piece.size
                 behind_s = time.monotonic() - pace_s - paced_bytes / 2 / rate_hz
@@ -272,13 +273,11 @@ class _Session:
         return limits.seconds_most is None or time.monotonic() - start_s < limits.seconds_most
 
 
-def _retuned(before: Tuning, after: Tuning) -> bool:
-    return (before.center_hz, before.rate_hz) != (after.center_hz, after.rate_hz)
-
-
-def _pieces(source: IqSource) -> Iterator[NDArray[np.uint8]]:
-    """The source's samples as a dongle's bytes, in pieces of at most PIECE_BYTES."""
+def _pieces(source: IqSource) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """The source's samples as a dongle's bytes, in pieces of at most PIECE_BYTES; how many are missing before each."""
+    lost_samples = 0
     for block in source.blocks():
+        missing, lost_samples = 2 * (block.lost_samples - lost_samples), block.lost_samples
         data = u8_of(block.complex64()) if block.samples.dtype != np.uint8 else cast(NDArray[np.uint8], block.samples)
         for start in range(0, data.size, PIECE_BYTES):
-            yield data[start : start + PIECE_BYTES]
+            yield (missing if start == 0 else 0), data[start : start + PIECE_BYTES]

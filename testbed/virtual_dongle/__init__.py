@@ -1,4 +1,4 @@
-"""A dongle made of a file: builds librtlsdr.c, our own implementation of librtlsdr's API, and writes its settings.
+"""A dongle made of a file or of an rtl_tcp server: builds librtlsdr.c, our own librtlsdr, and writes its settings.
 
 The library is loaded by pyrtlsdr as the real one is, so the whole path from ctypes upwards is exercised without
 hardware. What the settings mean stands at the top of librtlsdr.c.
@@ -20,8 +20,8 @@ LIBRARY_VARIABLE: Final = "AIRSHED_LIBRTLSDR"
 
 SWITCHES: Final = {"loop", "absent", "busy", "denied"}
 KEYS: Final = SWITCHES | {
-    "file", "serials", "pace", "limit_bytes", "gain_reference", "log", "stall_after", "unplug_after", "unplug_status",
-    "short_every", "lose_every",
+    "file", "rtl_tcp", "serials", "pace", "limit_bytes", "gain_reference", "log", "stall_after", "unplug_after",
+    "unplug_status", "short_every", "lose_every",
 }  # fmt: skip
 
 

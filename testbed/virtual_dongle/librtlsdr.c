@@ -7,7 +7,8 @@
  * dongle.conf has one `key value` a line and is read anew each time a device is counted or opened, so that a test
  * can mend or break the dongle while the program under test runs. Keys (defaults in brackets):
  *
- *   file PATH            cu8 samples to play; needed by read_async and read_sync
+ *   file PATH            cu8 samples to play; this or rtl_tcp is needed by read_async and read_sync
+ *   rtl_tcp HOST:PORT    samples come from that rtl_tcp server instead, which is told rate, centre and gain
  *   serials A,B          serial numbers, one dongle each [00000001]
  *   pace real | flat     at the sample rate, or as fast as the callback returns [real]
  *   loop 0 | 1           start over at the end of the file [0: the read ends there]
@@ -31,11 +32,13 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,6 +47,8 @@
 
 enum { IO_ERROR = -1, DENIED = -3, BUSY = -6 };
 enum { TUNER_R820T = 5, MAX_DONGLES = 8, NAME = 256, PATH = 1024, OVERFLOW = 1000 };
+/* rtl_tcp: what its server says first, and the commands that it is told. */
+enum { GREETING = 12, TELL_CENTER = 1, TELL_RATE = 2, TELL_GAIN_MODE = 3, TELL_GAIN = 4 };
 
 /* librtlsdr's defaults: 15 transfers of 16 x 32 x 512 bytes. */
 static const uint32_t DEFAULT_TRANSFER = 16 * 32 * 512;
@@ -55,7 +60,7 @@ static const int GAINS[] = {0,   9,   14,  27,  37,  77,  87,  125, 144, 157, 16
 enum { GAIN_COUNT = sizeof GAINS / sizeof GAINS[0] };
 
 struct settings {
-    char file[PATH], log[PATH], serials[MAX_DONGLES][NAME];
+    char file[PATH], log[PATH], rtl_tcp[PATH], serials[MAX_DONGLES][NAME];
     int dongles, real_time, loop, absent, busy, denied, unplug_status, gain_reference;
     long limit_bytes, stall_after, unplug_after, short_every, lose_every;
     struct stat version; /* of the settings file */
@@ -64,6 +69,7 @@ struct settings {
 typedef struct rtlsdr_dev {
     struct settings settings;
     FILE *samples;
+    int server; /* socket of the rtl_tcp server, -1 without one */
     uint32_t rate_hz, center_hz;
     int ppm, gain, manual_gain, agc, testmode, lost;
     uint8_t counter; /* of the test mode: every byte is one more than the one before */
@@ -109,6 +115,8 @@ static void set_key(struct settings *settings, const char *key, const char *valu
         snprintf(settings->file, PATH, "%s", value);
     if (strcmp(key, "log") == 0)
         snprintf(settings->log, PATH, "%s", value);
+    if (strcmp(key, "rtl_tcp") == 0)
+        snprintf(settings->rtl_tcp, PATH, "%s", value);
     if (strcmp(key, "serials") == 0)
         split_serials(settings, value);
     if (strcmp(key, "pace") == 0)
@@ -158,6 +166,55 @@ static void scale_samples(rtlsdr_dev_t *dev)
         ratio = pow(10.0, (dev->gain - dev->settings.gain_reference) / 200.0);
     for (i = 0; i < 256; i++)
         dev->scaled[i] = (uint8_t)fmin(255.0, fmax(0.0, floor(127.5 + (i - 127.5) * ratio + 0.5)));
+}
+
+/* ---- an rtl_tcp server in place of a file ---- */
+
+/* The socket, with the server's greeting taken off; -1 when nothing answers there. */
+static int connect_server(const char *place)
+{
+    struct addrinfo wanted = {.ai_socktype = SOCK_STREAM}, *found = NULL, *one;
+    char host[PATH], *port, greeting[GREETING];
+    int server = -1;
+    snprintf(host, PATH, "%s", place);
+    port = strrchr(host, ':');
+    if (!port)
+        return -1;
+    *port++ = '\0';
+    if (getaddrinfo(host, port, &wanted, &found) != 0)
+        return -1;
+    for (one = found; one && server < 0; one = one->ai_next) {
+        server = socket(one->ai_family, one->ai_socktype, one->ai_protocol);
+        if (server >= 0 && connect(server, one->ai_addr, one->ai_addrlen) != 0) {
+            close(server);
+            server = -1;
+        }
+    }
+    freeaddrinfo(found);
+    if (server >= 0 && recv(server, greeting, GREETING, MSG_WAITALL) != GREETING) {
+        close(server);
+        server = -1;
+    }
+    return server;
+}
+
+static void tell_server(const rtlsdr_dev_t *dev, uint8_t command, uint32_t value)
+{
+    uint8_t message[] = {command, value >> 24, value >> 16, value >> 8, value};
+    if (dev->server >= 0 && send(dev->server, message, sizeof message, MSG_NOSIGNAL) != sizeof message)
+        note(dev, "server gone", command);
+}
+
+/* Samples from before the last setting are thrown away, whole ones. */
+static void drain_server(const rtlsdr_dev_t *dev)
+{
+    char old[4096];
+    ssize_t got;
+    long total = 0;
+    while (dev->server >= 0 && (got = recv(dev->server, old, sizeof old, MSG_DONTWAIT)) > 0)
+        total += got;
+    if (total % 2 && recv(dev->server, old, 1, MSG_WAITALL) != 1)
+        note(dev, "server gone", 0);
 }
 
 /* ---- finding and opening ---- */
@@ -214,6 +271,11 @@ API int rtlsdr_open(rtlsdr_dev_t **out, uint32_t index)
     dev = calloc(1, sizeof *dev);
     dev->settings = settings;
     dev->samples = settings.file[0] ? fopen(settings.file, "rb") : NULL;
+    dev->server = settings.rtl_tcp[0] ? connect_server(settings.rtl_tcp) : -1;
+    if (settings.rtl_tcp[0] && dev->server < 0) {
+        free(dev);
+        return IO_ERROR;
+    }
     dev->rate_hz = 2048000;
     scale_samples(dev);
     note(dev, "open", (long)index);
@@ -230,6 +292,8 @@ API int rtlsdr_close(rtlsdr_dev_t *dev)
     note(dev, "close", 0);
     if (dev->samples)
         fclose(dev->samples);
+    if (dev->server >= 0)
+        close(dev->server);
     free(dev);
     return 0;
 }
@@ -242,6 +306,7 @@ API int rtlsdr_set_center_freq(rtlsdr_dev_t *dev, uint32_t hz)
     if (hz < 24000000u || hz > 1766000000u)
         return -1; /* the tuner's PLL does not lock */
     dev->center_hz = hz;
+    tell_server(dev, TELL_CENTER, hz);
     return 0;
 }
 
@@ -272,6 +337,7 @@ API int rtlsdr_set_tuner_gain(rtlsdr_dev_t *dev, int gain)
     note(dev, "gain", gain);
     dev->gain = gain;
     scale_samples(dev);
+    tell_server(dev, TELL_GAIN, (uint32_t)gain);
     return 0;
 }
 
@@ -281,6 +347,7 @@ API int rtlsdr_set_tuner_gain_mode(rtlsdr_dev_t *dev, int manual)
 {
     note(dev, "gain_mode", manual);
     dev->manual_gain = manual;
+    tell_server(dev, TELL_GAIN_MODE, (uint32_t)manual);
     return 0;
 }
 
@@ -301,6 +368,7 @@ API int rtlsdr_set_sample_rate(rtlsdr_dev_t *dev, uint32_t hz)
     ratio = (uint32_t)(CRYSTAL_HZ * 4194304.0 / hz) & 0x0ffffffcu;
     real_ratio = ratio | ((ratio & 0x08000000u) << 1);
     dev->rate_hz = (uint32_t)(CRYSTAL_HZ * 4194304.0 / real_ratio);
+    tell_server(dev, TELL_RATE, hz);
     return 0;
 }
 
@@ -340,17 +408,28 @@ API int rtlsdr_set_gpio_status(rtlsdr_dev_t *dev, int *value) { return dev && va
 
 /* ---- streaming ---- */
 
-API int rtlsdr_reset_buffer(rtlsdr_dev_t *dev) { return dev ? 0 : -1; }
+API int rtlsdr_reset_buffer(rtlsdr_dev_t *dev)
+{
+    if (!dev)
+        return -1;
+    drain_server(dev);
+    return 0;
+}
 
-/* Fill `buffer` from the file (in test mode: with the counter); fewer bytes than asked for only at its end. */
+/* Fill `buffer` from file or server (in test mode: with the counter); fewer bytes than asked for only at the end. */
 static size_t play(rtlsdr_dev_t *dev, unsigned char *buffer, size_t length)
 {
     size_t done = 0, got, i;
+    ssize_t heard;
     int rewound = 0;
     if (dev->testmode) {
         for (i = 0; i < length; i++)
             buffer[i] = dev->counter++;
         return length;
+    }
+    if (dev->server >= 0) {
+        heard = recv(dev->server, buffer, length, MSG_WAITALL);
+        return heard > 0 ? (size_t)heard : 0;
     }
     while (done < length && dev->samples) {
         got = fread(buffer + done, 1, length - done, dev->samples);

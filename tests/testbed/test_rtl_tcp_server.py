@@ -51,7 +51,8 @@ class Recording(SourceContext):
 class Air:
     """Plays a Recording to everybody."""
 
-    retunes = False
+    def follows(self, before: Tuning, after: Tuning) -> bool:
+        return False
 
     def __call__(self, tuning: Tuning) -> Recording:
         return Recording()
