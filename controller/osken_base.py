@@ -9,6 +9,7 @@ the process alive.
 from __future__ import annotations
 
 import select
+import socket
 import threading
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,7 +17,7 @@ from typing import Any, Final
 from os_ken import cfg
 from os_ken.base.app_manager import AppManager
 from os_ken.base.app_manager import OSKenApp as App
-from os_ken.controller import ofp_event
+from os_ken.controller import controller, ofp_event
 from os_ken.controller.controller import Datapath
 from os_ken.controller.event import EventBase
 from os_ken.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
@@ -25,6 +26,7 @@ from os_ken.lib.packet import arp, ipv4, packet
 from os_ken.ofproto import ofproto_v1_3
 
 from controller.openflow import OpenFlowListen, configure
+from controller.switch_tls import TlsServer
 
 _MENDED: Final = "_airshed_mended"
 
@@ -52,6 +54,13 @@ def mend() -> None:
     hub.HubThread.daemon = True
 
 
+def _wait(waiting: socket.socket, write: bool, most_s: float | None) -> bool:
+    """See controller/switch_tls.py."""
+    poll = select.poll()
+    poll.register(waiting, select.POLLOUT if write else select.POLLIN)
+    return bool(poll.poll(None if most_s is None else 1000.0 * most_s))
+
+
 def run_apps(
     modules: Sequence[str], context: dict[str, Any], stop: threading.Event, listen: OpenFlowListen | None = None
 ) -> None:
@@ -63,6 +72,8 @@ def run_apps(
     mend()
     if listen is not None:
         configure(cfg.CONF, listen)
+        if (tls := listen.tls) is not None:
+            controller.StreamServer = lambda address, handle, **_: TlsServer(address, handle, tls, _wait, hub.spawn)
     manager = AppManager.get_instance()
     manager.load_apps(list(modules))
     contexts = manager.create_contexts()

@@ -6,6 +6,7 @@ of the database stay real ones. What they have for an app comes through a pipe (
 
 from __future__ import annotations
 
+import socket
 import threading
 import warnings
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ with warnings.catch_warnings():
     from ryu import cfg
     from ryu.base.app_manager import AppManager
     from ryu.base.app_manager import RyuApp as App
-    from ryu.controller import ofp_event
+    from ryu.controller import controller, ofp_event
     from ryu.controller.event import EventBase
     from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
     from ryu.lib import hub
@@ -29,7 +30,7 @@ with warnings.catch_warnings():
     from ryu.ofproto import ofproto_v1_3
 
 from controller.openflow import OpenFlowListen, configure
-from spectrum.errors import BadInput
+from controller.switch_tls import TlsServer
 
 __all__ = [
     "DEAD_DISPATCHER", "MAIN_DISPATCHER", "App", "EventBase", "arp", "hub", "ipv4", "ofp_event", "ofproto_v1_3",
@@ -40,6 +41,12 @@ __all__ = [
 LOOK_S: Final = 0.05
 
 
+def _wait(waiting: socket.socket, write: bool, most_s: float | None) -> bool:
+    """See controller/switch_tls.py."""
+    one = [waiting]
+    return any(select.select([] if write else one, one if write else [], [], most_s))
+
+
 def run_apps(
     modules: Sequence[str], context: dict[str, Any], stop: threading.Event, listen: OpenFlowListen | None = None
 ) -> None:
@@ -48,11 +55,9 @@ def run_apps(
     listen: where switches dial in, when an app handles OpenFlow.
     """
     if listen is not None:
-        if listen.tls is not None:
-            raise BadInput(
-                "on Ryu switches are served on loopback only, without TLS: use os-ken, or listen on 127.0.0.1"
-            )
         configure(cfg.CONF, listen)
+        if (tls := listen.tls) is not None:
+            controller.StreamServer = lambda address, handle, **_: TlsServer(address, handle, tls, _wait, hub.spawn)
     manager = AppManager.get_instance()
     manager.load_apps(list(modules))
     contexts = manager.create_contexts()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from controller.certificates import make_certificates
@@ -104,8 +105,13 @@ class BackhaulSite:
         make_certificates(folder, (CONTROLLER_IP,), gateways, (), dt.datetime.now(dt.UTC))
         return folder
 
-    def tables(self, tls: Path, holder: str) -> str:
-        """The tables of the site file that make it run here, for the controller or for one gateway (`holder`)."""
+    def tables(self, tls: Path, holder: str, backhaul: Mapping[str, object] = MappingProxyType({})) -> str:
+        """The tables of the site file that make it run here, for the controller or for one gateway (`holder`).
+
+        backhaul: what is to stand in [backhaul] besides, or otherwise.
+        """
+        settings = {"listen": f"127.0.0.1:{OPENFLOW_PORT}", "poll_s": 1.0, **backhaul}
+        lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
         return f"""
 [tls]
 ca = "{tls}/ca.pem"
@@ -113,8 +119,7 @@ certificate = "{tls}/{holder}.pem"
 key = "{tls}/{holder}.key"
 
 [backhaul]
-listen = "127.0.0.1:{OPENFLOW_PORT}"
-poll_s = 1.0
+{lines}
 
 [[backhaul.switch]]
 name = "{BRIDGE}"

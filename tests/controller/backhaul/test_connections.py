@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from controller.certificates import make_certificates
 
 # The controller's apps in the main thread, and in another a switch that speaks OpenFlow 1.3 as far as it is asked.
@@ -193,8 +191,6 @@ def test_nonsense_in_the_handshake_leaves_no_thread_and_the_next_switch_is_serve
 
 
 def test_outside_loopback_a_switch_needs_a_certificate(base: str, tmp_path: Path) -> None:
-    if base == "ryu":
-        pytest.skip("on Ryu switches are served on loopback only")
     make_certificates(tmp_path, ("127.0.0.1",), ("switch",), (), dt.datetime.now(dt.UTC))
     found = run(base, "tls", 3, str(tmp_path))
     assert found["came"] >= 3
