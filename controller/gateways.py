@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from typing import Final
 
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
@@ -12,7 +13,11 @@ from spectrum.site_file import Site
 
 log = logging.getLogger(__name__)
 
-KIND = "gateway"
+KIND: Final = "gateway"
+CONTROLLERS: Final = "controller"
+
+# Controllers say once a second that they are there; one that has not for so long has gone.
+GONE_S: Final = 10.0
 
 
 class Gateways:
@@ -65,11 +70,19 @@ class Gateways:
             self._tell(gateway, "attached", reason, now_s)
 
     def give_up(self, now_s: float) -> int:
-        """End the leases of gateways that have been detached for longer than the site holds; returns how many."""
+        """End the leases of gateways that have been detached for longer than the site holds; returns how many.
+
+        To be called about once a second. Gateways that a controller leaves behind which has gone are detached first.
+        """
         ended = 0
+        alive = self._alive(now_s)
         for gateway, data in self._database.get(self._site.name, KIND).items():
             known = records.decode(data)
             away_s = now_s - records.seconds(known["since_us"])
+            left_behind = known["controller"] not in alive and away_s > GONE_S and gateway not in self.attached
+            if known["state"] == "attached" and left_behind:
+                held_s = self._site.controller.hold_s
+                self._tell(gateway, "detached", f"its controller has gone: leases are held for {held_s:g} s", now_s)
             if known["state"] != "detached" or away_s <= self._site.controller.hold_s:
                 continue
             leases = [x for x in self._database.leases(self._site.name, now_s) if x.gateway == gateway]
@@ -78,6 +91,17 @@ class Gateways:
             ended += len(leases)
             self._tell(gateway, "given up", f"away for {away_s:.0f} s: {len(leases)} leases ended", now_s)
         return ended
+
+    def _alive(self, now_s: float) -> set[str]:
+        """Say that this controller is there, and forget those that no longer are; returns those that are."""
+        seen = records.encode({"seen_us": str(records.microseconds(now_s))})
+        self._database.put(self._site.name, CONTROLLERS, {self._controller: seen})
+        said = self._database.get(self._site.name, CONTROLLERS)
+        ages_s = {name: now_s - records.seconds(records.decode(data)["seen_us"]) for name, data in said.items()}
+        gone = [name for name, age_s in ages_s.items() if age_s > GONE_S]
+        if gone:
+            self._database.delete(self._site.name, CONTROLLERS, gone)
+        return ages_s.keys() - gone
 
     def _tell(self, gateway: str, state: str, reason: str, now_s: float) -> None:
         at_us = str(records.microseconds(now_s))

@@ -17,7 +17,10 @@ from testbed.network import objection as network_objection
 from testbed.openvswitch import OpenVSwitch
 from testbed.openvswitch import objection as switch_objection
 
+# The backhaul, and the cable between controller and switch that carries OpenFlow.
 CONTROLLER_IP: Final = "10.77.0.1"
+OPENFLOW_IP: Final = "10.78.0.1"
+SWITCH_IP: Final = "10.78.0.2"
 GRPC_PORT: Final = 50868
 OPENFLOW_PORT: Final = 6653
 BRIDGE: Final = "backhaul"
@@ -42,10 +45,11 @@ class Host:
 
 
 class BackhaulSite:
-    """The switch and the controller share a namespace (OpenFlow stays on its loopback); each host has its own.
+    """Switch, controller and every host in namespaces of their own, so that only the switch joins them.
 
-    Leaving the `with` block ends the switch and removes the namespaces. `hosts`: gateways and others, in the order of
-    their ports 2, 3, ... and addresses 10.77.0.2, 10.77.0.3, ...
+    Were the switch's ports in the controller's namespace, its kernel would answer hosts itself, past the switch.
+    OpenFlow has a cable of its own, and TLS. Leaving the `with` block ends the switch and removes the namespaces.
+    `hosts`: gateways and others, in the order of their ports 2, 3, ... and addresses 10.77.0.2, 10.77.0.3, ...
     """
 
     def __init__(self, folder: Path, hosts: Sequence[str]) -> None:
@@ -58,18 +62,24 @@ class BackhaulSite:
         with ExitStack() as stack:
             self.network = stack.enter_context(Network())
             self.namespace = self.network.host("controller")
-            self.switch = stack.enter_context(OpenVSwitch(self.folder, self.namespace))
-            self.switch.bridge(BRIDGE, DPID, f"tcp:127.0.0.1:{OPENFLOW_PORT}")
-            uplink = self.network.cable(self.namespace, self.namespace, f"{CONTROLLER_IP}/24", "uplink")
-            self.switch.port(BRIDGE, uplink, UPLINK)
+            self.switch_namespace = self.network.host("switch")
+            self.switch = stack.enter_context(OpenVSwitch(self.folder, self.switch_namespace))
+            self.switch.bridge(BRIDGE, DPID)
+            self._join()
             for number, name in enumerate(self._names, start=UPLINK + 1):
                 self._plug_in(name, number)
             self._stack = stack.pop_all()
         return self
 
+    def _join(self) -> None:
+        uplink = self.network.cable(self.switch_namespace, self.namespace, f"{CONTROLLER_IP}/24")
+        self.switch.port(BRIDGE, uplink, UPLINK)
+        near = self.network.cable(self.namespace, self.switch_namespace, f"{SWITCH_IP}/24", "openflow")
+        self.network.within(self.namespace, ["ip", "address", "add", f"{OPENFLOW_IP}/24", "dev", near])
+
     def _plug_in(self, name: str, number: int) -> None:
         namespace, ip = self.network.host(name), f"10.77.0.{number}"
-        device = self.network.cable(self.namespace, namespace, f"{ip}/24")
+        device = self.network.cable(self.switch_namespace, namespace, f"{ip}/24")
         self.switch.port(BRIDGE, device, number)
         self.hosts[name] = Host(name, namespace, ip, device, number)
 
@@ -91,7 +101,7 @@ class BackhaulSite:
         self._set_link(name, "up")
 
     def _set_link(self, name: str, state: str) -> None:
-        self.network.within(self.namespace, ["ip", "link", "set", self.hosts[name].device, state])
+        self.network.within(self.switch_namespace, ["ip", "link", "set", self.hosts[name].device, state])
 
     def move(self, name: str, port: int) -> None:
         """Plug a host's cable into another port of the switch."""
@@ -100,9 +110,12 @@ class BackhaulSite:
         self.switch.port(BRIDGE, device, port)
 
     def certificates(self, gateways: Sequence[str]) -> Path:
-        """Keys of the controller and of each gateway; returns their folder."""
+        """Keys of the controller, of each gateway and of the switch, which dials from now on; returns their folder."""
         folder = self.folder / "tls"
-        make_certificates(folder, (CONTROLLER_IP,), gateways, (), dt.datetime.now(dt.UTC))
+        make_certificates(folder, (CONTROLLER_IP,), [*gateways, BRIDGE], (), dt.datetime.now(dt.UTC))
+        keys = [str(folder / name) for name in (f"gateway-{BRIDGE}.key", f"gateway-{BRIDGE}.pem", "ca.pem")]
+        self.switch.vsctl(["set-ssl", *keys])
+        self.switch.dial(BRIDGE, f"ssl:{OPENFLOW_IP}:{OPENFLOW_PORT}")
         return folder
 
     def tables(self, tls: Path, holder: str, backhaul: Mapping[str, object] = MappingProxyType({})) -> str:
@@ -110,7 +123,7 @@ class BackhaulSite:
 
         backhaul: what is to stand in [backhaul] besides, or otherwise.
         """
-        settings = {"listen": f"127.0.0.1:{OPENFLOW_PORT}", "poll_s": 1.0, **backhaul}
+        settings = {"listen": f"{OPENFLOW_IP}:{OPENFLOW_PORT}", "poll_s": 1.0, **backhaul}
         lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
         return f"""
 [tls]

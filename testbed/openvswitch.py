@@ -120,13 +120,16 @@ class OpenVSwitch:
         """Ask the switch daemon itself, for instance where a packet would go (`ofproto/trace`)."""
         return self._call("ovs-appctl", ["-t", f"{self._folder}/switch.ctl", *arguments])
 
-    def bridge(self, name: str, dpid: int, controller: str) -> None:
-        """A bridge that holds what it has while its controller (`tcp:ADDRESS:PORT`) is away."""
+    def bridge(self, name: str, dpid: int) -> None:
+        """A bridge that holds what it has while its controller is away."""
         self.vsctl(["add-br", name, "--", "set", "bridge", name, "datapath_type=netdev", "protocols=OpenFlow13",
                     f"other-config:datapath-id={dpid:016x}", "fail_mode=secure",
                     "other-config:disable-in-band=true"])  # fmt: skip
-        self.vsctl(["set-controller", name, controller, "--", "set", "controller", name, "connection_mode=out-of-band",
-                    "max_backoff=1000"])  # fmt: skip
+
+    def dial(self, bridge: str, controller: str) -> None:
+        """Have a bridge dial its controller (`tcp:ADDRESS:PORT`, or `ssl:` after `set-ssl`) once a second."""
+        self.vsctl(["set-controller", bridge, controller, "--", "set", "controller", bridge,
+                    "connection_mode=out-of-band", "max_backoff=1000"])  # fmt: skip
 
     def port(self, bridge: str, device: str, number: int) -> None:
         """Plug a device into a bridge."""

@@ -68,6 +68,32 @@ def test_the_old_controller_does_not_detach_what_the_new_one_has() -> None:
     assert told(database)[-1] == ("gw", "attached")
 
 
+def test_the_gateways_of_a_controller_that_died_are_held_and_given_up_by_the_next() -> None:
+    database = MemoryDatabase()
+    dead, other, heir = (Gateways(SITE, database) for _ in range(3))
+    dead.attach("gw-1", NOW)
+    dead.attach("gw-2", NOW)
+    other.attach("gw-3", NOW)
+    dead.give_up(NOW + 1)  # the last that is heard of it
+    allocator = Allocator(SITE, database)
+    allocator.answer([Ask("r", "d", "gw-1", "lora", 30.0)], NOW + 1)
+    allocator.renew("r", NOW + 600, NOW + 1)
+    for age_s in range(2, 80, 2):
+        other.give_up(NOW + age_s)
+        heir.give_up(NOW + age_s)
+        if age_s == 4:
+            assert len(told(database)) == 3  # it may only be slow
+            heir.attach("gw-2", NOW + age_s)
+        if age_s == 64:
+            assert len(database.leases("s", NOW + age_s)) == 1
+    states = [state for gateway, state in told(database) if gateway == "gw-1"]
+    assert states == ["attached", "detached", "given up"]
+    assert [state for gateway, state in told(database) if gateway == "gw-2"] == ["attached", "attached"]
+    assert [state for gateway, state in told(database) if gateway == "gw-3"] == ["attached"]
+    assert database.leases("s", NOW + 79) == ()
+    assert len(database.get("s", "controller")) == 2  # who has gone is forgotten
+
+
 def test_a_site_can_hold_for_no_time_at_all() -> None:
     site = msgspec.structs.replace(SITE, controller=msgspec.structs.replace(SITE.controller, hold_s=0.0))
     database = MemoryDatabase()

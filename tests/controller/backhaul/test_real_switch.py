@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
+from controller.backhaul.plan import BURST_S
 from testbed.backhaul_bench import Bench
-from testbed.backhaul_site import BRIDGE, CONTROLLER_IP, UPLINK
+from testbed.backhaul_site import BRIDGE, CONTROLLER_IP, OPENFLOW_IP, OPENFLOW_PORT, UPLINK
 
 
 def counters(bench: Bench) -> dict[str, int]:
@@ -34,10 +36,15 @@ def test_a_stranger_is_dropped_and_counted(bench: Bench) -> None:
     stranger = bench.site.hosts["stranger"]
     network, port = bench.site.network, stranger.port
     # it need not ask for the controller's address, so every packet of it comes to the switch
-    neighbour = ["ip", "neighbour", "replace", CONTROLLER_IP, "lladdr", "02:00:00:00:00:01", "dev", "eth0"]
+    mac = network.within(bench.site.namespace, ["cat", "/sys/class/net/eth0/address"]).strip()
+    neighbour = ["ip", "neighbour", "replace", CONTROLLER_IP, "lladdr", mac, "dev", "eth0"]
     network.within(stranger.namespace, neighbour)
-    with bench.traffic("stranger", "flood", CONTROLLER_IP, "9", "1", "0.5") as flood:
+    with (
+        bench.traffic("controller", "count", CONTROLLER_IP, "9") as counting,
+        bench.traffic("stranger", "flood", CONTROLLER_IP, "9", "1", "0.5") as flood,
+    ):
         sent = int(flood.communicate(timeout=15)[0])
+        assert json.loads(counting.communicate("", timeout=10)[0])["bytes"] == 0
     network.within(stranger.namespace, ["ip", "neighbour", "del", CONTROLLER_IP, "dev", "eth0"])
 
     def dropped() -> int:
@@ -76,6 +83,20 @@ def test_a_cut_port_is_an_event_and_its_return_another(bench: Bench) -> None:
     agent.close()
 
 
+def test_a_gateway_that_is_cut_off_for_longer_than_it_is_held_is_given_up(bench: Bench) -> None:
+    bench.restart_controller(hold_s=1.0)
+    agent = bench.agent("gw-1")
+    known = len(bench.gateway_states("gw-1"))
+    bench.site.cut("gw-1")
+    try:
+        bench.wait_for(lambda: "given up" in bench.gateway_states("gw-1")[known:], "its leases to be ended")
+        assert bench.gateway_states("gw-1")[known:] == ["detached", "given up"]
+    finally:
+        bench.site.mend("gw-1")
+        agent.close()
+        bench.restart_controller()
+
+
 def test_a_gateway_moves_to_another_port(bench: Bench) -> None:
     agent = bench.agent("gw-2")
     old = bench.site.hosts["gw-2"].port
@@ -112,7 +133,7 @@ def test_a_lost_switch_returns_and_is_adopted(bench: Bench) -> None:
     target = bench.site.switch.vsctl(["get-controller", BRIDGE]).strip()
     bench.site.switch.vsctl(["del-controller", BRIDGE])
     bench.wait_for(lambda: len(bench.told("switch lost")) > lost, "the loss")
-    bench.site.switch.vsctl(["set-controller", BRIDGE, target])
+    bench.site.switch.dial(BRIDGE, target)
     bench.wait_for(lambda: len(bench.told("switch returned")) > returned, "the return")
 
 
@@ -128,6 +149,43 @@ def test_the_switchs_counters_are_exported(bench: Bench) -> None:
     assert found[f'airshed_backhaul_port_received_bytes_total{{port="{port}",switch="backhaul"}}'] > 0
     assert f'airshed_backhaul_packets_total{{gateway="",kind="unknown",port="{port}",switch="backhaul"}}' in found
     agent.close()
+
+
+def test_a_meter_lets_its_rate_pass_and_a_new_rate_is_taken_over_in_place(bench: Bench) -> None:
+    agent = bench.agent("gw-1")
+    age_s = user_flow_age_s(bench, "gw-1")
+    rate_bit_s, seconds = 500e3, 2.0
+    bench.restart_controller(user_kbit_s=500)
+    try:
+        ratios = []
+        for _ in range(3):  # other work on this machine may hit any of them
+            with bench.traffic("controller", "count", CONTROLLER_IP, "9") as counting:
+                with bench.traffic("gw-1", "flood", CONTROLLER_IP, "9", "3", str(seconds)) as flood:
+                    sent = int(flood.communicate(timeout=15)[0])
+                came = json.loads(counting.communicate("", timeout=10)[0])
+            assert sent * 1400 * 8 / seconds > 5 * rate_bit_s  # nearly 3 Mbit/s were offered
+            ratios.append((came["bytes"] * 8 - BURST_S * rate_bit_s) / came["seconds"] / rate_bit_s)
+            if 0.8 <= ratios[-1] <= 1.25:
+                break
+        assert 0.8 <= ratios[-1] <= 1.25, ratios
+        assert user_flow_age_s(bench, "gw-1") > age_s
+    finally:
+        agent.close()
+        bench.restart_controller()
+
+
+def test_a_switch_without_a_certificate_is_not_heard(bench: Bench) -> None:
+    over_tls = bench.site.switch.vsctl(["get-controller", BRIDGE]).strip()
+    assert over_tls == f"ssl:{OPENFLOW_IP}:{OPENFLOW_PORT}"
+    lost, came = len(bench.told("switch lost")), len(bench.told("switch returned"))
+    bench.site.switch.dial(BRIDGE, over_tls.replace("ssl", "tcp"))
+    try:
+        bench.wait_for(lambda: len(bench.told("switch lost")) > lost, "the switch to have gone")
+        time.sleep(2.5)  # it dials once a second
+        assert len(bench.told("switch returned")) == came
+    finally:
+        bench.site.switch.dial(BRIDGE, over_tls)
+    bench.wait_for(lambda: len(bench.told("switch returned")) > came, "its return")
 
 
 def test_a_flooding_gateway_does_not_delay_the_others_grants(bench: Bench) -> None:
