@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from gateway_agent.downlink import GatewayAir, Window, choose, frame_airtime_s, 
 from gateway_agent.gateway_door import Acknowledged, GatewayDoor, Uplinks
 from gateway_agent.lorawan.devices import Device
 from gateway_agent.lorawan.network import Heard, LorawanNetwork
+from gateway_agent.lorawan.region_eu868 import RX2_CENTER_HZ
 from gateway_agent.lorawan.steering import DeviceState, Plan, obeyed, wanted_hz
 from gateway_agent.semtech_udp import Received
 from gateway_agent.wire import controller_pb2 as wire
@@ -37,6 +38,9 @@ LEAD_S: Final = 0.1
 # A device whose controller does not answer keeps the plan it has.
 PATIENCE_S: Final = 1.0
 
+
+# A plan is judged by this many frames of its device, heard or missing by the counter, since it was obeyed.
+JUDGED_FRAMES: Final = 10
 
 # A device that refuses every subchannel of so many plans keeps what it has until the last one's time is over.
 MOST_REFUSED_PLANS: Final = 8
@@ -70,13 +74,22 @@ class Link(Protocol):
 
 @dataclass(slots=True)
 class Leased:
-    """The plan of one device and the leases behind it: subchannels by lease. tries: plans before that it refused."""
+    """The plan of one device and the leases behind it: subchannels by lease. tries: plans before that it refused.
+
+    missing: of the last JUDGED_FRAMES frames since it was obeyed, which are missing.
+    """
 
     plan: Plan
     subchannels_hz: dict[str, int]
     ends_s: float
     tries: int = 0
     confirmed: bool = False
+    missing: deque[bool] = field(default_factory=lambda: deque(maxlen=JUDGED_FRAMES))
+
+    def count(self, missed: int) -> None:
+        """A frame was heard, and `missed` before it were not."""
+        self.missing.extend([True] * min(missed, JUDGED_FRAMES))
+        self.missing.append(False)
 
 
 @dataclass(slots=True)
@@ -171,6 +184,8 @@ class LorawanAgent:
         leased = self.leases.get(name)
         if leased is not None:
             state = self.network.session_of(heard.device).state
+            if leased.confirmed:
+                leased.count(heard.missed)
             reason = heard.wants_plan or self._over(leased, state, now_s)
             if reason:
                 self._end(leased, reason, now_s)
@@ -183,6 +198,9 @@ class LorawanAgent:
         """Why a plan is over, or an empty string."""
         if leased.ends_s <= now_s:
             return "its time is over"
+        most = self.table.replan_after_lost
+        if most is not None and sum(leased.missing) >= most:
+            return f"{sum(leased.missing)} of its last {len(leased.missing)} frames are missing"
         useless = leased.subchannels_hz and not wanted_hz(state, leased.plan)
         return "the device refused all of it" if useless and leased.tries < MOST_REFUSED_PLANS else ""
 
@@ -245,6 +263,8 @@ class LorawanAgent:
             gathered.received, frame, heard.at_s, join=bool(heard.join_accept),
             antenna_gain_dbi=self.table.antenna_gain_dbi,
         )  # fmt: skip
+        if not (heard.must_answer or self.table.rx2_for_commands):
+            options = tuple(one for one in options if one.transmit.center_hz != RX2_CENTER_HZ)
         self._send(_OnTheWay(heard.device, gathered.gateway, options))
 
     def _send(self, way: _OnTheWay) -> None:

@@ -124,8 +124,10 @@ class LorawanTable(_Table, frozen=True):
     udp_listen: where packet forwarders send to (Semtech UDP has no authentication: loopback, or the inner address of a
     tunnel with tunnel = true). gateway_eui: forwarders that are heard, any when empty. keys: the file of keys; the
     environment's AIRSHED_LORAWAN_KEYS comes first. channels: how many a device hops over. lease_s: how long a plan
-    stands before it is asked for anew. nb_trans: repetitions of each frame. duty_cycle_exponent: aggregated limit of a
-    device, 1 / 2^n. antenna_gain_dbi: of the gateway.
+    stands before it is asked for anew. replan_after_lost: it is asked for earlier when so many of a device's last ten
+    frames are missing by its counter, None for never. rx2_for_commands: whether MAC commands that found no room in RX1
+    go into RX2 (SF12: the gateway is deaf for more than a second) or wait for the next uplink. nb_trans: repetitions of
+    each frame. duty_cycle_exponent: aggregated limit of a device, 1 / 2^n. antenna_gain_dbi: of the gateway.
     """
 
     udp_listen: str = "127.0.0.1:1700"
@@ -134,6 +136,8 @@ class LorawanTable(_Table, frozen=True):
     keys: str | None = None
     channels: Annotated[int, Meta(ge=1, le=3)] = 3
     lease_s: Positive = 1800.0
+    replan_after_lost: Annotated[int, Meta(ge=1, le=10)] | None = None
+    rx2_for_commands: bool = True
     nb_trans: Annotated[int, Meta(ge=1, le=15)] = 1
     duty_cycle_exponent: Annotated[int, Meta(ge=0, le=15)] | None = None
     antenna_gain_dbi: Annotated[float, Meta(ge=0, le=20)] = 0.0

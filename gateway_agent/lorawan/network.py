@@ -47,6 +47,7 @@ class Heard:
     """One frame that stands: from which device, and what has to come of it.
 
     wants_plan: why a lease is needed or over (empty: it is not): `joined`, `first`, `adr-ack-req`, `masked-channel`.
+    missed: frames of the device between its last one and this, by its counter.
     """
 
     device: Device
@@ -60,6 +61,7 @@ class Heard:
     join_accept: bytes = b""
     replies: tuple[mac_commands.Request, ...] = ()
     is_new: bool = True
+    missed: int = 0
 
 
 class LorawanNetwork:
@@ -175,11 +177,12 @@ class LorawanNetwork:
         if why:
             self._tell(device.name, "steer-again", why)
         self._keep(msgspec.structs.replace(kept, up=counter, state=state))
+        missed = 0 if kept.up is None else counter - kept.up - 1
         self.counts["uplinks"] += 1
-        self.counts["lost_uplinks"] += 0 if kept.up is None else counter - kept.up - 1
+        self.counts["lost_uplinks"] += missed
         return Heard(
             device, received, now_s, counter, frame.is_confirmed, frame.is_confirmed or frame.adr_ack_req, why,
-            payload, replies=_replies(answers, received, now_s),
+            payload, replies=_replies(answers, received, now_s), missed=missed,
         )  # fmt: skip
 
     def _begins(self, device: Device, kept: Session) -> str:

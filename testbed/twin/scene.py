@@ -178,6 +178,8 @@ class Steering(_Table, frozen=True, kw_only=True):
 
     channels: Annotated[int, Meta(ge=1, le=3)] = 3
     lease_s: Positive = 1800.0
+    replan_after_lost: Annotated[int, Meta(ge=1, le=10)] | None = 2
+    rx2_for_commands: bool = False
 
 
 class Phases(_Table, frozen=True, kw_only=True):

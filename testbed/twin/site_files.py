@@ -76,7 +76,9 @@ def _gateways(scene: Scene, members: Sequence[Member], ports: Ports, keys: Path)
             "[gateway.lorawan]",
             {
                 "udp_listen": f"127.0.0.1:{ports.udp}", "keys": str(keys), "channels": scene.steering.channels,
-                "lease_s": scene.steering.lease_s, "antenna_gain_dbi": first.antenna_gain_dbi,
+                "lease_s": scene.steering.lease_s, "replan_after_lost": scene.steering.replan_after_lost,
+                "rx2_for_commands": scene.steering.rx2_for_commands,
+                "antenna_gain_dbi": first.antenna_gain_dbi,
             },
         )  # fmt: skip
     if controlled(members, "sigfox"):
