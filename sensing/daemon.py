@@ -17,6 +17,7 @@ from sensing.raster import band_raster, captured
 from sensing.source import IqSource, Tuning
 from sensing.stream import Sensor, SensorConfig
 from sensing.sweep_kinds import is_sweep
+from sensing.waterfall import Told, Waterfall
 from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
 from spectrum.site_file import SensorTable, Site
@@ -37,6 +38,8 @@ class Tally:
     gain_db: float | None = None
     flags: tuple[str, ...] = ()
     state: str = "running"
+    clipping: float | None = None
+    lost_rows: int = 0
     _published_s: float = field(default=0.0, repr=False)
 
 
@@ -75,12 +78,21 @@ def run_sensor(
         tally.gain_db = source.tuning.gain_db
         subchannels = sensed_subchannels(site, source.tuning)
         design = Design(pf=table.pf, pm=table.pm)
-        config = SensorConfig(source.tuning, table.name, subchannels, table.interval_s, design=design)
+        config = SensorConfig(
+            source.tuning, table.name, subchannels, table.interval_s, design=design, spectrum_bins=table.spectrum_bins
+        )
         sensor = Sensor(config)
+        waterfall = Waterfall(table.name, source.tuning, sensor.spectrum_bins) if sensor.spectrum_bins else None
         log.info("sensor %s senses %d subchannels from %s", table.name, len(subchannels), source.name)
         for block in source.blocks():
             tally.lost_samples = block.lost_samples
-            _publish(site, table, database, sensor.feed(block), tally, clock())
+            reports = sensor.feed(block)
+            if sensor.air is not None:
+                tally.clipping = float(sensor.air.clipped.max())
+            _publish(site, table, database, reports, tally, clock())
+            if waterfall is not None:
+                told = waterfall.see(sensor.air) if sensor.air is not None else []
+                _show(site, table, database, told + waterfall.judge(reports), tally)
             if stop.is_set():
                 break
     _publish(site, table, database, sensor.flush(), tally, clock())
@@ -136,8 +148,20 @@ def _publish(
         _keep(site, table, database, tally)
 
 
+def _show(site: Site, table: SensorTable, database: ChannelStatusDatabase, told: Told, tally: Tally) -> None:
+    """Append rows to the sensor's spectrum streams; those of a time without database are lost and counted."""
+    for stream, row in told:
+        try:
+            database.append(site.name, f"{stream}:{table.name}", [row])
+        except DatabaseAway:
+            tally.lost_rows += 1
+
+
 def _keep(site: Site, table: SensorTable, database: ChannelStatusDatabase, tally: Tally) -> None:
-    fields = ("intervals", "records", "lost_records", "lost_samples", "last_s", "gain_db", "flags", "state")
+    fields = (
+        "intervals", "records", "lost_records", "lost_samples", "lost_rows", "last_s", "gain_db", "clipping", "flags",
+        "state",
+    )  # fmt: skip
     health = {name: getattr(tally, name) for name in fields}
     try:
         database.put(site.name, "sensor", {table.name: records.encode(health)})

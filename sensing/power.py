@@ -167,12 +167,18 @@ class Measured:
 class EnergyMeter:
     """Measures intervals with buffers of its own, so that a long stream allocates next to nothing.
 
-    fft: `scipy`, `fftw` (needs the extra `fast`), or `auto` for the faster one installed.
+    fft: `scipy`, `fftw` (needs the extra `fast`), or `auto` for the faster one installed. bins: further columns that
+    are only shown, not judged; `shown`, shape (T, B), has their power in the intervals measured last.
     """
 
-    def __init__(self, frames: Frames, columns: Columns, fft: str = "auto") -> None:
+    def __init__(self, frames: Frames, columns: Columns, fft: str = "auto", bins: Columns | None = None) -> None:
         self.frames = frames
         self.columns = columns
+        self.shown = np.empty((0, 0 if bins is None else bins.first.size))
+        both = (columns,) if bins is None else (columns, bins)
+        self._first, self._last, self._scale = (
+            np.concatenate([getattr(one, name) for one in both]) for name in ("first", "last", "scale")
+        )
         batch = max(1, BATCH_SAMPLES // (frames.per_interval * frames.points))
         self._batch = batch
         # Every second sample negated: the spectrum comes out in ascending frequency, DC in the middle.
@@ -192,7 +198,7 @@ class EnergyMeter:
             values, center, scale, rail = samples.view(np.float32), 0.0, 1.0, 0.9999
         step = 2 * frames.interval_samples
         count = values.size // step
-        energies = np.empty((count, len(columns.first)))
+        energies = np.empty((count, self._first.size))
         moments = np.empty((count, 6))
         kernels.moments(values[: count * step], step, np.float32(center), np.float32(rail), moments)
         window = self._window / np.float32(scale)
@@ -202,10 +208,13 @@ class EnergyMeter:
             kernels.cut_frames(part, np.float32(center), window, frames.per_interval, step, self._cut.view(np.float32))
             spectra = self._transform().view(np.float32)
             kernels.sum_bins(
-                spectra, frames.per_interval, columns.kept, columns.first, columns.last, columns.scale,
-                energies[start:stop],
+                spectra, frames.per_interval, columns.kept, self._first, self._last, self._scale, energies[start:stop],
             )  # fmt: skip
         total = moments / (frames.interval_samples * np.array([scale, scale, scale**2, scale**2, scale**2, 2.0]))
+        judged = columns.first.size
+        if judged < self._first.size:
+            self.shown = energies[:, judged:]
+            energies = energies[:, :judged].copy()
         return Measured(
             energies=energies,
             power=total[:, 2] + total[:, 3],

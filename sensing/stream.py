@@ -20,6 +20,7 @@ from sensing.laws import detection_error_weight
 from sensing.power import BIN_HZ, EnergyMeter, Frames, Measured, plan_columns, plan_frames
 from sensing.raster import band_raster, captured
 from sensing.source import IqArray, IqBlock, IqSource, Tuning
+from sensing.waterfall import Air, plan_bins
 from spectrum.errors import BadInput
 from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
@@ -35,7 +36,7 @@ class SensorConfig:
     subchannels: what to report on; None for the raster that fills the captured band. interval_s: sensing interval.
     bin_hz: width of an FFT bin, narrower than the narrowest subchannel. design: what the detector promises.
     calibration: turns dBFS into dBm and mends the tuned frequency; None leaves both as they are.
-    fft: `scipy`, `fftw` or `auto`.
+    fft: `scipy`, `fftw` or `auto`. spectrum_bins: at most so many bins for people to look at, 0 for none.
     """
 
     tuning: Tuning
@@ -46,6 +47,7 @@ class SensorConfig:
     design: Design = field(default_factory=Design)
     calibration: Calibration | None = None
     fft: str = "auto"
+    spectrum_bins: int = 0
 
 
 class Sensor:
@@ -70,7 +72,11 @@ class Sensor:
         self.frames: Frames = plan_frames(tuning.rate_hz, config.interval_s, config.bin_hz)
         columns = plan_columns(self.frames, Tuning(center_hz, tuning.rate_hz), watched)
         self.samples = columns.samples[: len(self.subchannels)]
-        self._meter = EnergyMeter(self.frames, columns, config.fft)
+        bins = plan_bins(self.frames, columns, config.spectrum_bins) if config.spectrum_bins else None
+        self.spectrum_bins = 0 if bins is None else bins.first.size
+        self._meter = EnergyMeter(self.frames, columns, config.fft, bins)
+        # What the block fed last held besides its reports: for people to look at, without a verdict.
+        self.air: Air | None = None
         centers_hz = np.array([sub.center_hz for sub in watched])
         widths_hz = np.array([sub.bandwidth_hz for sub in watched])
         self.detector = Detector(
@@ -93,8 +99,10 @@ class Sensor:
         rows = len(measured.energies)
         if rows == 0:
             self._carry.lost |= lost
+            self.air = None
             return []
         times_s = np.asarray(time_s + np.arange(rows) * self.frames.interval_s, dtype=np.float64)
+        self.air = Air(times_s, self._meter.shown, measured.clipped) if self.spectrum_bins else None
         after_loss = np.zeros(rows, dtype=np.bool_)
         after_loss[0] = lost
         return self._judge(_Rows(measured, times_s, after_loss), block.samples.dtype == np.uint8, last=False)
