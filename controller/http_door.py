@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response, status
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,23 @@ from spectrum.site_file import Site
 from spectrum.status import ChannelStatus, Lease
 
 ANYONE: Final = Peer("viewer", "anyone")
+
+
+# What a stream's entry may be called: two numbers below this (Redis' stream ids are 64-bit).
+ENTRY_NUMBERS: Final = 2**64
+
+# What the description says of answers that are no success; all are one object with `detail`.
+_DETAIL: Final[dict[str, Any]] = {
+    "content": {"application/json": {"schema": {"type": "object", "properties": {"detail": {"type": "string"}}}}}
+}
+_AWAY: Final[dict[int | str, dict[str, Any]]] = {503: {"description": "the database is away", **_DETAIL}}
+_READING: Final = {**_AWAY, 401: {"description": "no valid token", **_DETAIL}}
+_CHANGING: Final = {
+    **_READING,
+    400: {"description": "what was asked for does not exist at this site", **_DETAIL},
+    403: {"description": "only operators may change", **_DETAIL},
+}
+_UNKNOWN: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "nothing of that name is known", **_DETAIL}}
 
 
 class PolicyChange(BaseModel):
@@ -92,18 +109,18 @@ def add_reading(
     """What viewers may do, and what anyone may ask."""
     viewer = [Depends(caller)]
 
-    @api.get("/health")
+    @api.get("/health", responses=_AWAY)
     def health() -> dict[str, str]:
         """Whether the controller and its database answer."""
         database.ping()
         return {"status": "ok", "site": site.name}
 
-    @api.get("/metrics")
+    @api.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> Response:
         """Prometheus metrics."""
         return Response(office.metrics.text(), media_type="text/plain; version=0.0.4")
 
-    @api.get("/v1/status", dependencies=viewer)
+    @api.get("/v1/status", dependencies=viewer, responses=_READING)
     def channel_map() -> dict[str, Any]:
         """The channel map."""
         now_s = office.clock()
@@ -119,12 +136,12 @@ def add_reading(
             "attempts": office.allocator.site.controller.attempts,
         }
 
-    @api.get("/v1/leases", dependencies=viewer)
+    @api.get("/v1/leases", dependencies=viewer, responses=_READING)
     def leases() -> list[dict[str, Any]]:
         """Live and coming leases, by start."""
         return [lease_json(lease) for lease in office.allocator.status(office.clock())[1]]
 
-    @api.get("/v1/devices/{device}/decision", dependencies=viewer)
+    @api.get("/v1/devices/{device}/decision", dependencies=viewer, responses={**_READING, **_UNKNOWN})
     def decision(device: str) -> Response:
         """Why a device got its subchannel."""
         found = office.allocator.explain(device)
@@ -132,12 +149,14 @@ def add_reading(
             raise HTTPException(status.HTTP_404_NOT_FOUND, f"no decision about {device!r} is known")
         return Response(found, media_type="application/json")
 
-    @api.get("/v1/events", dependencies=viewer)
+    @api.get("/v1/events", dependencies=viewer, responses={**_READING, 400: _CHANGING[400]})
     def events(
-        after: Annotated[str, Query(pattern=r"^(\d{1,20}-\d{1,20})?$")] = "",
+        after: Annotated[str, Query(pattern=r"^([0-9]{1,20}-[0-9]{1,20})?$")] = "",
         count: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     ) -> list[dict[str, Any]]:
         """Events after the one called `after`, oldest first, each with its id."""
+        if after and max(map(int, after.split("-"))) >= ENTRY_NUMBERS:
+            raise BadInput(f"after: expected the id of an event such as 1800000000000-0, got {after}")
         return [{"id": e.entry_id, **records.decode(e.value)} for e in database.read(site.name, "events", after, count)]
 
 
@@ -149,39 +168,39 @@ def add_changing(api: FastAPI, office: Office, operators: Operators, operator: C
             operators.set_rule(action, f"{center_hz}/{width_hz}", who, office.clock())
         return asdict(operators.word())
 
-    @api.get("/v1/operators", dependencies=[Depends(operator)])
+    @api.get("/v1/operators", dependencies=[Depends(operator)], responses=_CHANGING)
     def word() -> dict[str, Any]:
         """What operators have said that still stands."""
         return asdict(operators.word())
 
-    @api.put("/v1/policy")
+    @api.put("/v1/policy", responses=_CHANGING)
     def policy(change: PolicyChange, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
         """Another policy and N."""
         with suppress(CannotNow):
             operators.set_policy(change.policy, change.attempts, who, office.clock())
         return asdict(operators.word())
 
-    @api.put("/v1/bans/{center_hz}/{width_hz}")
+    @api.put("/v1/bans/{center_hz}/{width_hz}", responses=_CHANGING)
     def ban(center_hz: int, width_hz: int, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
         """Give a subchannel to nobody."""
         return ruled("ban", center_hz, width_hz, who)
 
-    @api.delete("/v1/bans/{center_hz}/{width_hz}")
+    @api.delete("/v1/bans/{center_hz}/{width_hz}", responses=_CHANGING)
     def unban(center_hz: int, width_hz: int, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
         """Give it again."""
         return ruled("unban", center_hz, width_hz, who)
 
-    @api.put("/v1/pins/{center_hz}/{width_hz}")
+    @api.put("/v1/pins/{center_hz}/{width_hz}", responses=_CHANGING)
     def pin(center_hz: int, width_hz: int, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
         """Let a subchannel be given whatever sensing says of it."""
         return ruled("pin", center_hz, width_hz, who)
 
-    @api.delete("/v1/pins/{center_hz}/{width_hz}")
+    @api.delete("/v1/pins/{center_hz}/{width_hz}", responses=_CHANGING)
     def unpin(center_hz: int, width_hz: int, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
         """Go by what is sensed again."""
         return ruled("unpin", center_hz, width_hz, who)
 
-    @api.delete("/v1/leases/{lease_id}")
+    @api.delete("/v1/leases/{lease_id}", responses={**_CHANGING, **_UNKNOWN})
     def evict(lease_id: str, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
         """End a lease before its time."""
         try:

@@ -154,6 +154,24 @@ def test_bad_changes_say_what_was_expected(bench: Bench, path: str, body: object
     assert answer.json()["detail"]
 
 
+def test_an_event_that_no_stream_can_hold_is_bad_input(bench: Bench) -> None:
+    for after, expected in ((f"{2**64}-0", 400), (f"1-{2**64}", 400), ("1-0", 200), ("\u0661-0", 422), ("x", 422)):
+        answer = bench.client.get("/v1/events", params={"after": after}, headers=bench.viewer)
+        assert answer.status_code == expected
+        assert expected == 200 or answer.json()["detail"]
+
+
+def test_the_description_names_every_refusal(bench: Bench) -> None:
+    paths = bench.client.get("/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            told = set(operation["responses"])
+            if path.startswith("/v1"):
+                assert {"401", "503"} <= told, path
+            if method != "get":
+                assert {"400", "403"} <= told, path
+
+
 @given(
     st.text(max_size=30), st.one_of(st.none(), st.integers(), st.text(max_size=9), st.lists(st.integers(), max_size=3))
 )
