@@ -53,7 +53,7 @@ class PolicyChange(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     policy: str | None = None
-    attempts: Annotated[int, Field(ge=1, le=1000)] | str | None = None
+    attempts: Annotated[int, Field(ge=1, le=1000, strict=True)] | str | None = None
 
 
 def caller_from(site: Site) -> Callable[..., Peer]:

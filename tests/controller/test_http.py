@@ -142,6 +142,7 @@ def test_policy_bans_and_evictions_are_obeyed_and_audited(bench: Bench) -> None:
     [
         ("/v1/policy", {"policy": "best"}, 400),
         ("/v1/policy", {"attempts": 0}, 422),
+        ("/v1/policy", {"attempts": True}, 422),
         ("/v1/policy", {"attempts": "many"}, 400),
         ("/v1/policy", {"colour": 1}, 422),
         ("/v1/bans/1/2", None, 400),
