@@ -10,6 +10,7 @@ from terminal.command import LazyGroup
 
 COMMANDS: Final = {
     "run": ("testbed.twin.run_command:run", "the whole site of a scene, in real time or faster"),
+    "ear": ("testbed.twin.ear_command:ear", "one sensor's dongle of a running site (the site starts it)"),
     "rtl-tcp": ("testbed.rtl_tcp_command:rtl_tcp", "an rtl_tcp server that plays a recording or a synthetic scene"),
     "dongle": ("testbed.dongle_command:dongle", "a virtual RTL-SDR dongle for programs that use librtlsdr"),
 }
@@ -17,9 +18,10 @@ COMMANDS: Final = {
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def testbed() -> None:
-    """What stands in for hardware: an rtl_tcp server and a dongle, both made of recordings.
+    """What stands in for hardware: whole sites made of scenes, an rtl_tcp server and a dongle made of recordings.
 
     \b
+    airshed testbed run hardware/scenes/carrier-868-3.toml
     airshed testbed rtl-tcp --synthetic --seconds 60
     airshed sense rtl_tcp://127.0.0.1:1234 --seconds 5
     """

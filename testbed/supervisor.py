@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -49,15 +50,18 @@ class Supervisor:
         arguments: Sequence[str],
         on_line: Callable[[str], None] | None = None,
         within: Sequence[str] = (),
+        *,
+        fed: bool = False,
     ) -> None:
         """Start `airshed ARGUMENTS`; its log goes to a file, its output line by line to `on_line`.
 
-        within: what the command begins with to run elsewhere, for instance in a network namespace.
+        within: what the command begins with to run elsewhere, for instance in a network namespace. fed: it reads lines
+        from its stdin, see `feed`.
         """
         with open(self._folder / f"{name}.log", "w") as log:
             child = subprocess.Popen(
                 [*within, sys.executable, "-m", "airshed", *arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if on_line else log,
                 stderr=log,
                 text=True,
@@ -70,6 +74,14 @@ class Supervisor:
             reader = threading.Thread(target=_read_lines, args=(child, on_line), daemon=True)
             reader.start()
             self._readers.append(reader)
+
+    def feed(self, name: str, line: str) -> None:
+        """Write a line to a fed child's stdin; one that has ended is found by `check`."""
+        stdin = self._children[name].stdin
+        assert stdin is not None, "only a child that was started as fed is fed"
+        with suppress(BrokenPipeError):
+            stdin.write(line + "\n")
+            stdin.flush()
 
     def ended(self, name: str) -> bool:
         """Whether a child has ended by itself."""
@@ -101,6 +113,10 @@ class Supervisor:
                 child.wait()
         for reader in self._readers:
             reader.join(1.0)
+        for child in self._children.values():
+            if child.stdin is not None:
+                with suppress(BrokenPipeError):
+                    child.stdin.close()
 
 
 def _read_lines(child: subprocess.Popen[str], on_line: Callable[[str], None]) -> None:

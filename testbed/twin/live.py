@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -31,6 +32,7 @@ from channel_status.redis_door import connect
 from spectrum.errors import BadInput, Failed
 from testbed.demo_site import free_port
 from testbed.supervisor import Supervisor
+from testbed.twin.ear_feed import EarFeed, scene_line
 from testbed.twin.live_backend import LiveBackend
 from testbed.twin.live_sensors import SiteClock, StatisticalSensors
 from testbed.twin.population import controlled, population
@@ -63,6 +65,7 @@ class LiveSite:
         self._stop = threading.Event()
         self._clock = SiteClock()
         self._workers: list[Future[None]] = []
+        self._feeds: list[EarFeed] = []
 
     @property
     def now_s(self) -> float:
@@ -104,8 +107,8 @@ class LiveSite:
         self._backend = LiveBackend(scene, ("127.0.0.1", udp), ("127.0.0.1", sigfox), endpoints, self._clock)
         stack.callback(self._backend.close)
         self.twin = TwinSite(scene, self._backend)
-        self._sensors = StatisticalSensors(scene, self._database, self._clock, self.twin.air)
-        ports = Ports(free_port(), udp, sigfox, free_port(), {sensor.name: "synthetic" for sensor in scene.sensors})
+        self._sources = self._sensor_sources()
+        ports = Ports(free_port(), udp, sigfox, free_port(), self._sources)
         self.http = f"127.0.0.1:{ports.http}"
         keys = self.folder / "keys.toml"
         write_keys(scene, members, keys)
@@ -116,16 +119,34 @@ class LiveSite:
         self._tell("starting the controller, the agents and the sensors")
         site_file, seed = str(self.site_file), str(self.scene.seed)
         self._parts.start("controller", ["controller", site_file])
-        pool = stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="twin"))
+        self._pool = stack.enter_context(ThreadPoolExecutor(2, thread_name_prefix="twin"))
         stack.callback(self._stop.set)
-        self._workers.append(pool.submit(self._sensors.run, self._stop))
-        self._pool = pool
+        self._start_sensors(site_file, seed)
         self._has_lora = bool(controlled(self.twin.members, "lora"))
         if self._has_lora:
             self._parts.start("agent", ["agent", site_file, "--gateway", agent_name(self.scene), "--seed", seed])
         if controlled(self.twin.members, "sigfox"):
             name = agent_name(self.scene) + SIGFOX_SUFFIX
             self._parts.start("sigfox agent", ["agent", site_file, "--gateway", name, "--seed", seed])
+
+    def _sensor_sources(self) -> dict[str, str]:
+        """Where each sensor's samples come from, as the site file says it."""
+        if not self._waveforms:
+            return {sensor.name: "synthetic" for sensor in self.scene.sensors}
+        return {sensor.name: f"rtl_tcp://127.0.0.1:{free_port()}" for sensor in self.scene.sensors}
+
+    def _start_sensors(self, site_file: str, seed: str) -> None:
+        if not self._waveforms:
+            sensors = StatisticalSensors(self.scene, self._database, self._clock, self.twin.air)
+            self._workers.append(self._pool.submit(sensors.run, self._stop))
+            return
+        for name, source in self._sources.items():
+            ear = f"ear of {name}"
+            listen = source.removeprefix("rtl_tcp://")
+            self._parts.start(ear, ["testbed", "ear", "--sensor", name, "--listen", listen], fed=True)
+            self._parts.feed(ear, scene_line(self.scene))
+            self._feeds.append(EarFeed(self.twin.air, partial(self._parts.feed, ear)))
+            self._parts.start(f"sensor {name}", ["sense", "--site", site_file, "--sensor", name, "--seed", seed])
 
     def _wait_for_parts(self) -> None:
         """Until the controller has opened the site, the sensors have reported and the agent has answered."""
@@ -159,6 +180,8 @@ class LiveSite:
     def _begin(self) -> None:
         """The scene's zero is now."""
         self._clock.begin(LEAD_S)
+        for feed in self._feeds:
+            feed.begin(self._clock.epoch_s)
         self._workers.append(self._pool.submit(self._run))
 
     def _run(self) -> None:
