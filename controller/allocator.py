@@ -270,6 +270,10 @@ class Allocator:
         """Sweep the leases that have ended."""
         return self._database.expire(self._site.name, now_s)
 
+    def snapshot(self, now_s: float) -> Snapshot:
+        """What is known of the subchannels, as decisions rest on it."""
+        return self._snapshots.at(now_s)
+
     def status(self, now_s: float) -> tuple[Snapshot, tuple[Lease, ...]]:
         """The channel map as the allocator sees it, and the live leases."""
         return self._snapshots.at(now_s), self._database.leases(self._site.name, now_s)

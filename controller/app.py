@@ -75,9 +75,11 @@ class AirshedController(App):  # type: ignore[misc]
         self._database_away = False
 
     def _look(self, now_s: float) -> None:
-        """An operator's word, gateways that stay away, gauges."""
+        """An operator's word, subchannels that turn bad, gateways that stay away, gauges."""
         office = self._office
         office.allocator.follow_operators()
+        office.metrics.leases_warned.inc(office.interference.look(now_s))
+        office.metrics.bad_subchannels.set(len(office.interference.bad))
         office.gateways.give_up(now_s)
         office.metrics.gateways.set(len(office.gateways.attached))
         office.metrics.refused_waiting.set(office.desk.refused)

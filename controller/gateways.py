@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
+from gateway_agent.wire import controller_pb2 as wire
 from spectrum.site_file import Site
 
 log = logging.getLogger(__name__)
@@ -21,7 +23,10 @@ GONE_S: Final = 10.0
 
 
 class Gateways:
-    """Keeps who is attached, tells the event stream, and ends the leases of gateways that stay away."""
+    """Keeps who is attached, tells the event stream, and ends the leases of gateways that stay away.
+
+    send: a message to the streams of a gateway, from any thread; put in by the door that holds the streams.
+    """
 
     def __init__(self, site: Site, database: ChannelStatusDatabase) -> None:
         self._site = site
@@ -29,6 +34,7 @@ class Gateways:
         self._controller = uuid.uuid4().hex[:8]
         self._lock = threading.Lock()
         self._streams: dict[str, int] = {}
+        self.send: Callable[[str, wire.ControllerMessage], None] = lambda gateway, message: None
 
     @property
     def attached(self) -> list[str]:

@@ -59,12 +59,22 @@ class ControllerService(wire_grpc.ControllerServicer):
         self._boxes: dict[str, set[Box]] = {}
         if self._office.backhaul is not None:
             self._office.backhaul.hang_up = self._have_hung_up
+        self._office.gateways.send = self._have_sent
         full = "a message to an agent that reads nothing was dropped"
         self._mail = Mailroom(loop, WAITING_MESSAGES, lambda: log.warning(full))
 
     def _have_hung_up(self, gateway: str) -> None:
         """`_hang_up` from any thread."""
         self._loop.call_soon_threadsafe(self._hang_up, gateway)
+
+    def _have_sent(self, gateway: str, message: wire.ControllerMessage) -> None:
+        """Send to a gateway's streams, from any thread."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._send, gateway, message)
+
+    def _send(self, gateway: str, message: wire.ControllerMessage) -> None:
+        for box in self._boxes.get(gateway, ()):
+            self._mail.put(box, message)
 
     def _hang_up(self, gateway: str) -> None:
         """End the streams of a gateway; its agent dials again."""

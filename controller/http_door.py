@@ -18,11 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
+from controller.codec import change_message
 from controller.office import Office
 from controller.operators import Actor, CannotNow, Operators
 from controller.peers import Peer
 from controller.users import peer_with, read_users
 from controller.web_server import WebServer
+from gateway_agent.wire import controller_pb2 as wire
 from spectrum.errors import BadInput
 from spectrum.site_file import Site
 from spectrum.status import ChannelStatus, Lease
@@ -207,6 +209,7 @@ def add_changing(api: FastAPI, office: Office, operators: Operators, operator: C
             _, lease = operators.evict(lease_id, who, office.clock())
         except CannotNow as error:
             raise HTTPException(status.HTTP_404_NOT_FOUND, str(error)) from None
+        office.gateways.send(lease.gateway, wire.ControllerMessage(changes=[change_message(lease_id, None)]))
         return lease_json(lease)
 
 

@@ -56,6 +56,12 @@ class Metrics:
         self.gateways = Gauge(
             "airshed_gateways_attached", "Gateways attached to this controller", registry=self.registry
         )
+        self.bad_subchannels = Gauge(
+            "airshed_bad_subchannels", "Subchannels that are judged bad: their leases are moved", registry=self.registry
+        )
+        self.leases_warned = Counter(
+            "airshed_leases_warned", "Leases whose agents were told to move them", registry=self.registry
+        )
         self.refused_waiting = Gauge(
             "airshed_requests_refused_waiting", "Requests refused because too many were waiting", registry=self.registry
         )

@@ -9,6 +9,7 @@ from controller.allocator import Allocator
 from controller.backhaul.post import Post
 from controller.desk import Desk
 from controller.gateways import Gateways
+from controller.interference import InterferenceWatch
 from controller.metrics import Metrics
 
 
@@ -22,6 +23,7 @@ class Office:
     allocator: Allocator
     desk: Desk
     gateways: Gateways
+    interference: InterferenceWatch
     metrics: Metrics
     clock: Callable[[], float]
     backhaul: Post | None = None

@@ -19,6 +19,7 @@ from controller.backhaul.post import Post
 from controller.desk import Desk
 from controller.gateways import Gateways
 from controller.grpc_door import ControllerService, GrpcDoor
+from controller.interference import InterferenceWatch
 from controller.metrics import Metrics
 from controller.office import Office
 from controller.openflow import OpenFlowListen
@@ -45,11 +46,12 @@ def collect_rarely() -> None:
 
 def open_office(site: Site, database: ChannelStatusDatabase) -> Office:
     """What a controller of `site` works with."""
-    desk = Desk(site.controller.requests_per_s)
+    allocator, gateways = Allocator(site, database), Gateways(site, database)
     return Office(
-        Allocator(site, database),
-        desk,
-        Gateways(site, database),
+        allocator,
+        Desk(site.controller.requests_per_s),
+        gateways,
+        InterferenceWatch(allocator, gateways, database),
         Metrics(),
         time.time,
         Post() if site.backhaul else None,

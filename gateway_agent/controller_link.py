@@ -62,7 +62,8 @@ class _Waiting:
 class ControllerLink:
     """One gateway's stream, kept up by a thread of its own. `clock` is monotonic; `rng` spreads reconnects.
 
-    `on_change` hears of leases that were renewed, released or ended; it is called from the link's thread.
+    on_change hears of leases that were renewed, released or ended, on_warning of those whose subchannel has turned bad;
+    both are called from the link's thread, and set before `start`.
     """
 
     def __init__(
@@ -72,13 +73,13 @@ class ControllerLink:
         *,
         rng: Random,
         clock: Callable[[], float] = time.monotonic,
-        on_change: Callable[[wire.LeaseChange], None] = lambda change: None,
     ) -> None:
         self._site = site
         self._gateway = gateway
         self._rng = rng
         self._clock = clock
-        self._on_change = on_change
+        self.on_change: Callable[[wire.LeaseChange], None] = lambda change: None
+        self.on_warning: Callable[[wire.LeaseWarning], None] = lambda warning: None
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._outgoing: queue.SimpleQueue[wire.AgentMessage | None] = queue.SimpleQueue()
@@ -230,4 +231,6 @@ class ControllerLink:
             if waiting is not None:
                 waiting.answered(answer)
         for change in message.changes:
-            self._on_change(change)
+            self.on_change(change)
+        for warning in message.warnings:
+            self.on_warning(warning)

@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 from gateway_agent.downlink import GatewayAir, Window, choose, frame_airtime_s, windows
 from gateway_agent.gateway_door import Acknowledged, GatewayDoor, Uplinks
+from gateway_agent.leased import Leased
 from gateway_agent.lorawan.devices import Device
 from gateway_agent.lorawan.network import Heard, LorawanNetwork
 from gateway_agent.lorawan.region_eu868 import RX2_CENTER_HZ
@@ -37,10 +38,6 @@ LEAD_S: Final = 0.1
 
 # A device whose controller does not answer keeps the plan it has.
 PATIENCE_S: Final = 1.0
-
-
-# A plan is judged by this many frames of its device, heard or missing by the counter, since it was obeyed.
-JUDGED_FRAMES: Final = 10
 
 # A device that refuses every subchannel of so many plans keeps what it has until the last one's time is over.
 MOST_REFUSED_PLANS: Final = 8
@@ -73,26 +70,6 @@ class Link(Protocol):
 
 
 @dataclass(slots=True)
-class Leased:
-    """The plan of one device and the leases behind it: subchannels by lease. tries: plans before that it refused.
-
-    missing: of the last JUDGED_FRAMES frames since it was obeyed, which are missing.
-    """
-
-    plan: Plan
-    subchannels_hz: dict[str, int]
-    ends_s: float
-    tries: int = 0
-    confirmed: bool = False
-    missing: deque[bool] = field(default_factory=lambda: deque(maxlen=JUDGED_FRAMES))
-
-    def count(self, missed: int) -> None:
-        """A frame was heard, and `missed` before it were not."""
-        self.missing.extend([True] * min(missed, JUDGED_FRAMES))
-        self.missing.append(False)
-
-
-@dataclass(slots=True)
 class _Gathered:
     """One frame and where its copies were heard: the gateway with the best SNR answers."""
 
@@ -112,7 +89,10 @@ class _OnTheWay:
 
 @dataclass(slots=True)
 class LorawanAgent:
-    """See the module. clock: seconds since the epoch."""
+    """See the module. clock: seconds since the epoch. tell: hears of what happened to a device: name, event, detail.
+
+    leases: what each device holds; plans: what it should have, which outlasts the leases behind it.
+    """
 
     door: GatewayDoor
     network: LorawanNetwork
@@ -120,11 +100,14 @@ class LorawanAgent:
     table: LorawanTable
     clock: Callable[[], float] = time.time
     gather_s: float = GATHER_S
+    tell: Callable[[str, str, str], None] = lambda device, event, detail: None
     counts: Counter[str] = field(default_factory=Counter)
     leases: dict[str, Leased] = field(default_factory=dict)
+    plans: dict[str, Plan] = field(default_factory=dict)
     airs: dict[bytes, GatewayAir] = field(default_factory=dict)
     _asking: set[str] = field(default_factory=set)
     _answers: queue.SimpleQueue[tuple[Device, wire.LeaseAnswer]] = field(default_factory=queue.SimpleQueue)
+    _news: queue.SimpleQueue[wire.LeaseChange | wire.LeaseWarning] = field(default_factory=queue.SimpleQueue)
     _gathering: dict[bytes, _Gathered] = field(default_factory=dict)
     _due: list[tuple[float, int, bytes]] = field(default_factory=list)
     _on_the_way: dict[int, _OnTheWay] = field(default_factory=dict)
@@ -135,16 +118,27 @@ class LorawanAgent:
         """Whether a frame waits for its answer."""
         return bool(self._due)
 
+    def hear_controller(self, news: wire.LeaseChange | wire.LeaseWarning) -> None:
+        """What the controller says of a lease, from any thread."""
+        self._news.put(news)
+
     def run(self, stop: threading.Event, seconds: float | None = None) -> None:
         """Serve until `stop`, or for `seconds`."""
         until_s = None if seconds is None else self.clock() + seconds
         while not stop.is_set() and (until_s is None or self.clock() < until_s):
             self.step(0.02)
+        self.release_all("the agent was stopped")
+
+    def release_all(self, reason: str) -> None:
+        """Give all leases back; the devices keep their channels."""
         for leased in self.leases.values():
-            self._end(leased, "the agent was stopped", self.clock())
+            self._end(leased, reason, self.clock())
 
     def step(self, timeout_s: float) -> None:
         """Take what has come, answer what is due."""
+        with suppress(queue.Empty):
+            while True:
+                self._take_news(self._news.get_nowait())
         for event in self.door.poll(timeout_s):
             if isinstance(event, Uplinks):
                 for received in event.frames:
@@ -183,25 +177,63 @@ class LorawanAgent:
         name = heard.device.name
         leased = self.leases.get(name)
         if leased is not None:
+            self._replace_unfit(name, leased)
             state = self.network.session_of(heard.device).state
             if leased.confirmed:
                 leased.count(heard.missed)
-            reason = heard.wants_plan or self._over(leased, state, now_s)
+            reason = heard.wants_plan or self._over(name, leased, state, now_s)
             if reason:
                 self._end(leased, reason, now_s)
-            elif not leased.confirmed and obeyed(state, leased.plan):
-                self._confirm(leased, wanted_hz(state, leased.plan))
-        if (leased is None or not leased.subchannels_hz) and name not in self._asking:
-            self._ask(heard, now_s)
+                self.tell(name, "lease-over", reason)
+            elif not leased.confirmed and obeyed(state, self.plans[name]):
+                self._confirm(leased, wanted_hz(state, self.plans[name]))
+        wanted = self.table.channels if leased is None else leased.asks_for(self.table.channels, now_s)
+        if wanted and name not in self._asking:
+            self._ask(heard, wanted, now_s)
 
-    def _over(self, leased: Leased, state: DeviceState, now_s: float) -> str:
-        """Why a plan is over, or an empty string."""
+    def _take_news(self, news: wire.LeaseChange | wire.LeaseWarning) -> None:
+        """A warning, a renewal that was granted or refused, a lease that somebody ended."""
+        name, leased = next(
+            ((name, one) for name, one in self.leases.items() if news.lease_id in one.subchannels_hz), ("", None)
+        )
+        if leased is None:
+            return
+        if isinstance(news, wire.LeaseWarning):
+            if leased.mark(news.lease_id, news.reason, lost=False):
+                self.counts["leases_warned"] += 1
+                self.tell(name, "lease-warned", news.reason)
+        elif not news.HasField("lease"):
+            reason = "it was not renewed: others have the subchannel, or somebody has ended it"
+            if leased.mark(news.lease_id, reason, lost=True):
+                self.counts["leases_lost"] += 1
+                self.tell(name, "lease-lost", f"{leased.subchannels_hz[news.lease_id] / 1e6:.3f} MHz: {reason}")
+        else:
+            leased.ends_s = min(leased.ends_s, news.lease.end_us / 1e6)
+
+    def _replace_unfit(self, name: str, leased: Leased) -> None:
+        """Steer to what is left when subchannels have turned bad or were lost; with nothing left the plan holds."""
+        given_up = leased.give_up()
+        for one in given_up:
+            if not one.lost:
+                self.link.release(one.lease_id, one.reason)
+            self.tell(name, "lease-given-up", f"{one.center_hz / 1e6:.3f} MHz: {one.reason}")
+        self.counts["leases_given_up"] += len(given_up)
+        if given_up and leased.subchannels_hz:
+            self._set_plan(name, leased)
+
+    def _set_plan(self, name: str, leased: Leased) -> None:
+        self.plans[name] = plan_of(list(leased.subchannels_hz.values()), self.table)
+        leased.confirmed = False
+        leased.missing.clear()
+
+    def _over(self, name: str, leased: Leased, state: DeviceState, now_s: float) -> str:
+        """Why the leases are over, or an empty string."""
         if leased.ends_s <= now_s:
             return "its time is over"
         most = self.table.replan_after_lost
         if most is not None and sum(leased.missing) >= most:
             return f"{sum(leased.missing)} of its last {len(leased.missing)} frames are missing"
-        useless = leased.subchannels_hz and not wanted_hz(state, leased.plan)
+        useless = leased.subchannels_hz and not wanted_hz(state, self.plans[name])
         return "the device refused all of it" if useless and leased.tries < MOST_REFUSED_PLANS else ""
 
     def _end(self, leased: Leased, reason: str, now_s: float) -> None:
@@ -209,19 +241,22 @@ class LorawanAgent:
         for lease_id in leased.subchannels_hz:
             self.link.release(lease_id, reason)
         self.counts["leases_ended"] += bool(leased.subchannels_hz)
-        leased.subchannels_hz, leased.ends_s = {}, now_s
+        leased.subchannels_hz, leased.ends_s, leased.wanting = {}, now_s, 0
+        leased.unfit.clear()
 
     def _confirm(self, leased: Leased, obeyed_hz: frozenset[int]) -> None:
         """Confirm the leases that the device obeys, and give back those it refused."""
         leased.confirmed = True
         self.counts["plans_obeyed"] += 1
-        for lease_id, center_hz in leased.subchannels_hz.items():
+        leased.in_peace = not obeyed_hz
+        for lease_id, center_hz in tuple(leased.subchannels_hz.items()):
             if center_hz in obeyed_hz:
                 self.link.confirm(lease_id)
             else:
                 self.link.release(lease_id, "the device refused it")
+                del leased.subchannels_hz[lease_id]
 
-    def _ask(self, heard: Heard, now_s: float) -> None:
+    def _ask(self, heard: Heard, subchannels: int, now_s: float) -> None:
         device, received = heard.device, heard.received
         airtime_s = frame_airtime_s(received.datr, len(received.frame))
         request = wire.LeaseRequest(
@@ -229,7 +264,7 @@ class LorawanAgent:
             device=device.name,
             technology=wire.LORA,
             airtime_us=round(airtime_s * 1e6),
-            copies=self.table.channels,
+            copies=subchannels,
         )
         self._asking.add(device.name)
         self.counts["leases_asked"] += 1
@@ -241,22 +276,32 @@ class LorawanAgent:
             self.counts["leases_refused"] += 1
             log.info("device %s keeps its channels: %s", device.name, answer.refusal.message)
             return
-        ends_s = self.clock() + self.table.lease_s
-        plan = plan_of([lease.subchannel_hz for lease in answer.leases], self.table)
-        for lease in answer.leases:
-            self.link.renew(lease.lease_id, ends_s)
-        former = self.leases.get(device.name)
-        state = self.network.session_of(device).state
-        refused = former is not None and not wanted_hz(state, former.plan)
-        tries = former.tries + 1 if former is not None and refused else 0
-        leases = {lease.lease_id: lease.subchannel_hz for lease in answer.leases}
-        self.leases[device.name] = Leased(plan, leases, ends_s, tries)
+        fresh = {lease.lease_id: lease.subchannel_hz for lease in answer.leases}
+        leased = self._joined_with(device, fresh)
+        for lease_id in fresh.keys() & leased.subchannels_hz.keys():
+            self.link.renew(lease_id, leased.ends_s)
+        self.leases[device.name] = leased
+        self._set_plan(device.name, leased)
         self.counts["plans"] += 1
+        channels = ", ".join(f"{center_hz / 1e6:.3f}" for center_hz in self.plans[device.name].centers_hz)
+        self.tell(device.name, "plan", f"{channels} MHz")
+
+    def _joined_with(self, device: Device, fresh: dict[str, int]) -> Leased:
+        """New leases beside those that the device still holds; a new beginning when it holds none any more."""
+        now_s, former = self.clock(), self.leases.get(device.name)
+        if former is not None and former.ends_s > now_s:
+            former.subchannels_hz, useless = former.merged(fresh)
+            former.wanting = 0
+            for lease_id in useless:
+                self.link.release(lease_id, "of no use: the device has this subchannel, or has just left it")
+            return former
+        refused = former is not None and not wanted_hz(self.network.session_of(device).state, self.plans[device.name])
+        tries = former.tries + 1 if former is not None and refused else 0
+        return Leased(fresh, now_s + self.table.lease_s, tries)
 
     def _answer(self, gathered: _Gathered) -> None:
         heard = gathered.heard
-        leased = self.leases.get(heard.device.name)
-        frame = self.network.downlink(heard, None if leased is None else leased.plan)
+        frame = self.network.downlink(heard, self.plans.get(heard.device.name))
         if frame is None:
             return
         options = windows(

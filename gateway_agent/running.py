@@ -60,7 +60,8 @@ def run_lorawan(
         store = DatabaseStore(database, site.name)
         network = LorawanNetwork(devices, store, cf_list_hz=cf_list_of(site), tell=_tell)
         link = ControllerLink(site, gateway.name, rng=Random(seed))
-        agent = LorawanAgent(door, network, link, gateway.lorawan)
+        agent = LorawanAgent(door, network, link, gateway.lorawan, tell=_tell)
+        link.on_change = link.on_warning = agent.hear_controller
 
         def look() -> Health:
             heard_s = door.last_heard_s()

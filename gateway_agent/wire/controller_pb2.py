@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gateway_agent/wire/controller.proto\x12\nairshed.v1\"@\n\x08Register\x12\x0f\n\x07gateway\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\t\"\xb9\x01\n\x0cLeaseRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12*\n\ntechnology\x18\x04 \x01(\x0e\x32\x16.airshed.v1.Technology\x12\x12\n\nairtime_us\x18\x05 \x01(\x03\x12\x0e\n\x06\x63opies\x18\x06 \x01(\r\x12\x12\n\nkeeps_time\x18\x07 \x01(\x08\x12\x10\n\x08\x64\x65lay_us\x18\x08 \x01(\x03\"\xb9\x01\n\x05Lease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x15\n\rsubchannel_hz\x18\x03 \x01(\x03\x12\x14\n\x0c\x62\x61ndwidth_hz\x18\x04 \x01(\x03\x12\x10\n\x08start_us\x18\x05 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x06 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x0e\n\x06\x66orced\x18\x08 \x01(\x08\x12\x0f\n\x07gateway\x18\t \x01(\t\x12\r\n\x05state\x18\n \x01(\t\"\xbd\x01\n\x07Refusal\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.airshed.v1.Refusal.Reason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x13\n\x0bretry_at_us\x18\x03 \x01(\x03\"`\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0b\n\x07INVALID\x10\x01\x12\x0e\n\nDUTY_CYCLE\x10\x02\x12\x0e\n\nOVERLOADED\x10\x03\x12\x11\n\rDATABASE_AWAY\x10\x04\"j\n\x0bLeaseAnswer\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12!\n\x06leases\x18\x02 \x03(\x0b\x32\x11.airshed.v1.Lease\x12$\n\x07refusal\x18\x03 \x01(\x0b\x32\x13.airshed.v1.Refusal\"0\n\x0cRenewRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65nd_us\x18\x02 \x01(\x03\"2\n\x0eReleaseRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"A\n\x0bLeaseChange\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12 \n\x05lease\x18\x02 \x01(\x0b\x32\x11.airshed.v1.Lease\"t\n\x06Uplink\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\r\n\x05\x61t_us\x18\x02 \x01(\x03\x12\x15\n\rsubchannel_hz\x18\x03 \x01(\x03\x12\x10\n\x08rssi_dbm\x18\x04 \x01(\x02\x12\x0e\n\x06snr_db\x18\x05 \x01(\x02\x12\x12\n\nsize_bytes\x18\x06 \x01(\r\"3\n\tHeartbeat\x12\r\n\x05\x61t_us\x18\x01 \x01(\x03\x12\x17\n\x0f\x64ropped_uplinks\x18\x02 \x01(\x04\"\x9e\x02\n\x0c\x41gentMessage\x12&\n\x08register\x18\x01 \x01(\x0b\x32\x14.airshed.v1.Register\x12*\n\x08requests\x18\x02 \x03(\x0b\x32\x18.airshed.v1.LeaseRequest\x12\x11\n\tconfirmed\x18\x03 \x03(\t\x12*\n\x08renewals\x18\x04 \x03(\x0b\x32\x18.airshed.v1.RenewRequest\x12,\n\x08releases\x18\x05 \x03(\x0b\x32\x1a.airshed.v1.ReleaseRequest\x12#\n\x07uplinks\x18\x06 \x03(\x0b\x32\x12.airshed.v1.Uplink\x12(\n\theartbeat\x18\x07 \x01(\x0b\x32\x15.airshed.v1.Heartbeat\"\xaa\x01\n\x11\x43ontrollerMessage\x12\x17\n\x0fregistered_site\x18\x01 \x01(\t\x12(\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\x17.airshed.v1.LeaseAnswer\x12(\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x17.airshed.v1.LeaseChange\x12(\n\theartbeat\x18\x04 \x01(\x0b\x32\x15.airshed.v1.Heartbeat\"\x0f\n\rStatusRequest\"\xfc\x01\n\x10SubchannelStatus\x12\x15\n\rsubchannel_hz\x18\x01 \x01(\x03\x12\x14\n\x0c\x62\x61ndwidth_hz\x18\x02 \x01(\x03\x12\r\n\x05\x61ge_s\x18\x03 \x01(\x01\x12\x13\n\x0b\x65nergy_dbfs\x18\x04 \x01(\x01\x12\x12\n\nnoise_dbfs\x18\x05 \x01(\x01\x12\x16\n\x0ethreshold_dbfs\x18\x06 \x01(\x01\x12\n\n\x02pf\x18\x07 \x01(\x01\x12\n\n\x02pm\x18\x08 \x01(\x01\x12\x11\n\toccupancy\x18\t \x01(\x01\x12\x0e\n\x06weight\x18\n \x01(\x01\x12\x0c\n\x04\x62usy\x18\x0b \x01(\x08\x12\x13\n\x0blive_leases\x18\x0c \x01(\r\x12\r\n\x05\x66lags\x18\r \x03(\t\"\x83\x01\n\x0bStatusReply\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x31\n\x0bsubchannels\x18\x02 \x03(\x0b\x32\x1c.airshed.v1.SubchannelStatus\x12!\n\x06leases\x18\x03 \x03(\x0b\x32\x11.airshed.v1.Lease\x12\x10\n\x08gateways\x18\x04 \x03(\t\" \n\x0e\x45xplainRequest\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\"%\n\x0c\x45xplainReply\x12\x15\n\rdecision_json\x18\x01 \x01(\t*>\n\nTechnology\x12\x1a\n\x16TECHNOLOGY_UNSPECIFIED\x10\x00\x12\x08\n\x04LORA\x10\x01\x12\n\n\x06SIGFOX\x10\x02\x32\xd1\x02\n\nController\x12\x45\n\x06\x41ttach\x12\x18.airshed.v1.AgentMessage\x1a\x1d.airshed.v1.ControllerMessage(\x01\x30\x01\x12=\n\x08\x41llocate\x12\x18.airshed.v1.LeaseRequest\x1a\x17.airshed.v1.LeaseAnswer\x12>\n\x07Release\x12\x1a.airshed.v1.ReleaseRequest\x1a\x17.airshed.v1.LeaseChange\x12<\n\x06Status\x12\x19.airshed.v1.StatusRequest\x1a\x17.airshed.v1.StatusReply\x12?\n\x07\x45xplain\x12\x1a.airshed.v1.ExplainRequest\x1a\x18.airshed.v1.ExplainReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gateway_agent/wire/controller.proto\x12\nairshed.v1\"@\n\x08Register\x12\x0f\n\x07gateway\x18\x01 \x01(\t\x12\x0c\n\x04site\x18\x02 \x01(\t\x12\x15\n\ragent_version\x18\x03 \x01(\t\"\xb9\x01\n\x0cLeaseRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x0f\n\x07gateway\x18\x03 \x01(\t\x12*\n\ntechnology\x18\x04 \x01(\x0e\x32\x16.airshed.v1.Technology\x12\x12\n\nairtime_us\x18\x05 \x01(\x03\x12\x0e\n\x06\x63opies\x18\x06 \x01(\r\x12\x12\n\nkeeps_time\x18\x07 \x01(\x08\x12\x10\n\x08\x64\x65lay_us\x18\x08 \x01(\x03\"\xb9\x01\n\x05Lease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x15\n\rsubchannel_hz\x18\x03 \x01(\x03\x12\x14\n\x0c\x62\x61ndwidth_hz\x18\x04 \x01(\x03\x12\x10\n\x08start_us\x18\x05 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x06 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\r\x12\x0e\n\x06\x66orced\x18\x08 \x01(\x08\x12\x0f\n\x07gateway\x18\t \x01(\t\x12\r\n\x05state\x18\n \x01(\t\"\xbd\x01\n\x07Refusal\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.airshed.v1.Refusal.Reason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x13\n\x0bretry_at_us\x18\x03 \x01(\x03\"`\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x0b\n\x07INVALID\x10\x01\x12\x0e\n\nDUTY_CYCLE\x10\x02\x12\x0e\n\nOVERLOADED\x10\x03\x12\x11\n\rDATABASE_AWAY\x10\x04\"j\n\x0bLeaseAnswer\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12!\n\x06leases\x18\x02 \x03(\x0b\x32\x11.airshed.v1.Lease\x12$\n\x07refusal\x18\x03 \x01(\x0b\x32\x13.airshed.v1.Refusal\"0\n\x0cRenewRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65nd_us\x18\x02 \x01(\x03\"2\n\x0eReleaseRequest\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"A\n\x0bLeaseChange\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12 \n\x05lease\x18\x02 \x01(\x0b\x32\x11.airshed.v1.Lease\"0\n\x0cLeaseWarning\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"t\n\x06Uplink\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\r\n\x05\x61t_us\x18\x02 \x01(\x03\x12\x15\n\rsubchannel_hz\x18\x03 \x01(\x03\x12\x10\n\x08rssi_dbm\x18\x04 \x01(\x02\x12\x0e\n\x06snr_db\x18\x05 \x01(\x02\x12\x12\n\nsize_bytes\x18\x06 \x01(\r\"3\n\tHeartbeat\x12\r\n\x05\x61t_us\x18\x01 \x01(\x03\x12\x17\n\x0f\x64ropped_uplinks\x18\x02 \x01(\x04\"\x9e\x02\n\x0c\x41gentMessage\x12&\n\x08register\x18\x01 \x01(\x0b\x32\x14.airshed.v1.Register\x12*\n\x08requests\x18\x02 \x03(\x0b\x32\x18.airshed.v1.LeaseRequest\x12\x11\n\tconfirmed\x18\x03 \x03(\t\x12*\n\x08renewals\x18\x04 \x03(\x0b\x32\x18.airshed.v1.RenewRequest\x12,\n\x08releases\x18\x05 \x03(\x0b\x32\x1a.airshed.v1.ReleaseRequest\x12#\n\x07uplinks\x18\x06 \x03(\x0b\x32\x12.airshed.v1.Uplink\x12(\n\theartbeat\x18\x07 \x01(\x0b\x32\x15.airshed.v1.Heartbeat\"\xd6\x01\n\x11\x43ontrollerMessage\x12\x17\n\x0fregistered_site\x18\x01 \x01(\t\x12(\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\x17.airshed.v1.LeaseAnswer\x12(\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x17.airshed.v1.LeaseChange\x12(\n\theartbeat\x18\x04 \x01(\x0b\x32\x15.airshed.v1.Heartbeat\x12*\n\x08warnings\x18\x05 \x03(\x0b\x32\x18.airshed.v1.LeaseWarning\"\x0f\n\rStatusRequest\"\xfc\x01\n\x10SubchannelStatus\x12\x15\n\rsubchannel_hz\x18\x01 \x01(\x03\x12\x14\n\x0c\x62\x61ndwidth_hz\x18\x02 \x01(\x03\x12\r\n\x05\x61ge_s\x18\x03 \x01(\x01\x12\x13\n\x0b\x65nergy_dbfs\x18\x04 \x01(\x01\x12\x12\n\nnoise_dbfs\x18\x05 \x01(\x01\x12\x16\n\x0ethreshold_dbfs\x18\x06 \x01(\x01\x12\n\n\x02pf\x18\x07 \x01(\x01\x12\n\n\x02pm\x18\x08 \x01(\x01\x12\x11\n\toccupancy\x18\t \x01(\x01\x12\x0e\n\x06weight\x18\n \x01(\x01\x12\x0c\n\x04\x62usy\x18\x0b \x01(\x08\x12\x13\n\x0blive_leases\x18\x0c \x01(\r\x12\r\n\x05\x66lags\x18\r \x03(\t\"\x83\x01\n\x0bStatusReply\x12\x0c\n\x04site\x18\x01 \x01(\t\x12\x31\n\x0bsubchannels\x18\x02 \x03(\x0b\x32\x1c.airshed.v1.SubchannelStatus\x12!\n\x06leases\x18\x03 \x03(\x0b\x32\x11.airshed.v1.Lease\x12\x10\n\x08gateways\x18\x04 \x03(\t\" \n\x0e\x45xplainRequest\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\"%\n\x0c\x45xplainReply\x12\x15\n\rdecision_json\x18\x01 \x01(\t*>\n\nTechnology\x12\x1a\n\x16TECHNOLOGY_UNSPECIFIED\x10\x00\x12\x08\n\x04LORA\x10\x01\x12\n\n\x06SIGFOX\x10\x02\x32\xd1\x02\n\nController\x12\x45\n\x06\x41ttach\x12\x18.airshed.v1.AgentMessage\x1a\x1d.airshed.v1.ControllerMessage(\x01\x30\x01\x12=\n\x08\x41llocate\x12\x18.airshed.v1.LeaseRequest\x1a\x17.airshed.v1.LeaseAnswer\x12>\n\x07Release\x12\x1a.airshed.v1.ReleaseRequest\x1a\x17.airshed.v1.LeaseChange\x12<\n\x06Status\x12\x19.airshed.v1.StatusRequest\x1a\x17.airshed.v1.StatusReply\x12?\n\x07\x45xplain\x12\x1a.airshed.v1.ExplainRequest\x1a\x18.airshed.v1.ExplainReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway_agent.wire.controller_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TECHNOLOGY']._serialized_start=2074
-  _globals['_TECHNOLOGY']._serialized_end=2136
+  _globals['_TECHNOLOGY']._serialized_start=2168
+  _globals['_TECHNOLOGY']._serialized_end=2230
   _globals['_REGISTER']._serialized_start=51
   _globals['_REGISTER']._serialized_end=115
   _globals['_LEASEREQUEST']._serialized_start=118
@@ -51,24 +51,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RELEASEREQUEST']._serialized_end=893
   _globals['_LEASECHANGE']._serialized_start=895
   _globals['_LEASECHANGE']._serialized_end=960
-  _globals['_UPLINK']._serialized_start=962
-  _globals['_UPLINK']._serialized_end=1078
-  _globals['_HEARTBEAT']._serialized_start=1080
-  _globals['_HEARTBEAT']._serialized_end=1131
-  _globals['_AGENTMESSAGE']._serialized_start=1134
-  _globals['_AGENTMESSAGE']._serialized_end=1420
-  _globals['_CONTROLLERMESSAGE']._serialized_start=1423
-  _globals['_CONTROLLERMESSAGE']._serialized_end=1593
-  _globals['_STATUSREQUEST']._serialized_start=1595
-  _globals['_STATUSREQUEST']._serialized_end=1610
-  _globals['_SUBCHANNELSTATUS']._serialized_start=1613
-  _globals['_SUBCHANNELSTATUS']._serialized_end=1865
-  _globals['_STATUSREPLY']._serialized_start=1868
-  _globals['_STATUSREPLY']._serialized_end=1999
-  _globals['_EXPLAINREQUEST']._serialized_start=2001
-  _globals['_EXPLAINREQUEST']._serialized_end=2033
-  _globals['_EXPLAINREPLY']._serialized_start=2035
-  _globals['_EXPLAINREPLY']._serialized_end=2072
-  _globals['_CONTROLLER']._serialized_start=2139
-  _globals['_CONTROLLER']._serialized_end=2476
+  _globals['_LEASEWARNING']._serialized_start=962
+  _globals['_LEASEWARNING']._serialized_end=1010
+  _globals['_UPLINK']._serialized_start=1012
+  _globals['_UPLINK']._serialized_end=1128
+  _globals['_HEARTBEAT']._serialized_start=1130
+  _globals['_HEARTBEAT']._serialized_end=1181
+  _globals['_AGENTMESSAGE']._serialized_start=1184
+  _globals['_AGENTMESSAGE']._serialized_end=1470
+  _globals['_CONTROLLERMESSAGE']._serialized_start=1473
+  _globals['_CONTROLLERMESSAGE']._serialized_end=1687
+  _globals['_STATUSREQUEST']._serialized_start=1689
+  _globals['_STATUSREQUEST']._serialized_end=1704
+  _globals['_SUBCHANNELSTATUS']._serialized_start=1707
+  _globals['_SUBCHANNELSTATUS']._serialized_end=1959
+  _globals['_STATUSREPLY']._serialized_start=1962
+  _globals['_STATUSREPLY']._serialized_end=2093
+  _globals['_EXPLAINREQUEST']._serialized_start=2095
+  _globals['_EXPLAINREQUEST']._serialized_end=2127
+  _globals['_EXPLAINREPLY']._serialized_start=2129
+  _globals['_EXPLAINREPLY']._serialized_end=2166
+  _globals['_CONTROLLER']._serialized_start=2233
+  _globals['_CONTROLLER']._serialized_end=2570
 # @@protoc_insertion_point(module_scope)

@@ -126,6 +126,14 @@ class LeaseChange(_message.Message):
     lease: Lease
     def __init__(self, lease_id: _Optional[str] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ...) -> None: ...
 
+class LeaseWarning(_message.Message):
+    __slots__ = ("lease_id", "reason")
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    lease_id: str
+    reason: str
+    def __init__(self, lease_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class Uplink(_message.Message):
     __slots__ = ("device", "at_us", "subchannel_hz", "rssi_dbm", "snr_db", "size_bytes")
     DEVICE_FIELD_NUMBER: _ClassVar[int]
@@ -169,16 +177,18 @@ class AgentMessage(_message.Message):
     def __init__(self, register: _Optional[_Union[Register, _Mapping]] = ..., requests: _Optional[_Iterable[_Union[LeaseRequest, _Mapping]]] = ..., confirmed: _Optional[_Iterable[str]] = ..., renewals: _Optional[_Iterable[_Union[RenewRequest, _Mapping]]] = ..., releases: _Optional[_Iterable[_Union[ReleaseRequest, _Mapping]]] = ..., uplinks: _Optional[_Iterable[_Union[Uplink, _Mapping]]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
 
 class ControllerMessage(_message.Message):
-    __slots__ = ("registered_site", "answers", "changes", "heartbeat")
+    __slots__ = ("registered_site", "answers", "changes", "heartbeat", "warnings")
     REGISTERED_SITE_FIELD_NUMBER: _ClassVar[int]
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     registered_site: str
     answers: _containers.RepeatedCompositeFieldContainer[LeaseAnswer]
     changes: _containers.RepeatedCompositeFieldContainer[LeaseChange]
     heartbeat: Heartbeat
-    def __init__(self, registered_site: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[LeaseAnswer, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[LeaseChange, _Mapping]]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+    warnings: _containers.RepeatedCompositeFieldContainer[LeaseWarning]
+    def __init__(self, registered_site: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[LeaseAnswer, _Mapping]]] = ..., changes: _Optional[_Iterable[_Union[LeaseChange, _Mapping]]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[LeaseWarning, _Mapping]]] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()

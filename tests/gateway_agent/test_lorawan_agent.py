@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway_agent.gateway_door import Acknowledged, Uplinks
+from gateway_agent.leased import MOST_REPLACED
 from gateway_agent.lorawan_agent import LorawanAgent
 from gateway_agent.semtech_udp import Received, Transmit
 from gateway_agent.wire import controller_pb2 as wire
@@ -91,7 +92,11 @@ class Bench:
 
     def __init__(self, loop: Any) -> None:
         self.loop, self.door, self.link, self.now_s = loop, Gateways(), Controller(), 1000.0
-        self.agent = LorawanAgent(self.door, loop.network, self.link, LorawanTable(), clock=lambda: self.now_s)
+        self.told: list[tuple[str, str, str]] = []
+        self.agent = LorawanAgent(
+            self.door, loop.network, self.link, LorawanTable(), clock=lambda: self.now_s,
+            tell=lambda *event: self.told.append(event),
+        )  # fmt: skip
 
     def uplink(self, gateways: dict[bytes, float], *, confirmed: bool = False) -> list[tuple[bytes, Transmit]]:
         """One uplink that gateways hear with an SNR each; the downlinks that follow."""
@@ -176,6 +181,89 @@ def test_a_device_that_refuses_every_plan_is_left_in_peace(loop_with: Callable[.
         bench.uplink({NEAR: 5.0})
     assert bench.loop.device.refusals == 1
     assert len(bench.link.asked) <= 10
+
+
+def steered(bench: Bench, centers_hz: list[int]) -> None:
+    """Let the device get leases on these subchannels and obey."""
+    bench.link.centers_hz = centers_hz
+    for _ in range(3):
+        bench.uplink({NEAR: 5.0})
+    assert bench.loop.device.enabled_hz == set(centers_hz)
+
+
+def test_a_warned_subchannel_is_left_and_replaced_in_the_middle_of_a_lease(bench: Bench) -> None:
+    steered(bench, [868_100_000, 868_300_000, 868_500_000])
+    bench.link.centers_hz = [867_100_000]
+    bench.agent.hear_controller(wire.LeaseWarning(lease_id="1.868300000", reason="busy 90% of the time"))
+    for _ in range(3):
+        bench.uplink({NEAR: 5.0})
+    assert bench.loop.device.enabled_hz == {868_100_000, 868_500_000, 867_100_000}
+    assert ("busy 90% of the time", "1.868300000") in bench.link.said
+    assert bench.link.asked[-1].copies == 1, "one subchannel in place of the bad one, the others stay"
+    assert len(bench.link.asked) == 2
+    assert {"lease-warned", "lease-given-up", "plan"} <= {event for _, event, _ in bench.told}
+
+
+def test_while_nothing_better_comes_the_device_keeps_to_what_is_left(bench: Bench) -> None:
+    steered(bench, [868_300_000, 868_500_000])
+    bench.link.centers_hz = []
+    bench.agent.hear_controller(wire.LeaseWarning(lease_id="1.868300000", reason="bad"))
+    for _ in range(3):
+        bench.uplink({NEAR: 5.0})
+    assert bench.loop.device.enabled_hz == {868_500_000}
+    bench.agent.hear_controller(wire.LeaseWarning(lease_id="1.868500000", reason="bad"))
+    for _ in range(3):
+        bench.uplink({NEAR: 5.0})
+    assert bench.loop.device.enabled_hz == {868_500_000}, "with nothing left the plan holds"
+    bench.link.centers_hz = [867_300_000]
+    for _ in range(3):
+        bench.uplink({NEAR: 5.0})
+    assert bench.loop.device.enabled_hz == {867_300_000}
+
+
+def test_a_lease_on_what_was_just_left_is_given_back(bench: Bench) -> None:
+    steered(bench, [868_300_000, 868_500_000])
+    bench.link.centers_hz = [868_300_000]
+    bench.agent.hear_controller(wire.LeaseWarning(lease_id="1.868300000", reason="bad"))
+    for _ in range(3):
+        bench.uplink({NEAR: 5.0})
+    assert bench.loop.device.enabled_hz == {868_500_000}
+    assert ("of no use: the device has this subchannel, or has just left it", "2.868300000") in bench.link.said
+    assert len(bench.link.asked) == 2, "and not asked for again before the lease ends"
+
+
+def test_a_refused_renewal_is_noticed_and_another_subchannel_asked_for(bench: Bench) -> None:
+    steered(bench, [868_300_000, 868_500_000])
+    bench.link.centers_hz = [867_500_000]
+    bench.agent.hear_controller(wire.LeaseChange(lease_id="1.868300000"))
+    for _ in range(3):
+        bench.uplink({NEAR: 5.0})
+    assert bench.loop.device.enabled_hz == {867_500_000, 868_500_000}
+    assert not [said for said in bench.link.said if said[1] == "1.868300000" and said[0] not in ("renew", "confirm")]
+    assert "lease-lost" in {event for _, event, _ in bench.told}
+
+
+def test_replacing_ends_with_a_bound_and_begins_again_with_the_next_lease(bench: Bench) -> None:
+    steered(bench, [868_300_000])
+    for turn in range(40):
+        bench.link.centers_hz = [868_100_000 if turn % 2 else 868_500_000]
+        for lease_id in list(bench.agent.leases["meter"].subchannels_hz):
+            bench.agent.hear_controller(wire.LeaseChange(lease_id=lease_id))
+        bench.uplink({NEAR: 5.0})
+    assert len(bench.link.asked) <= 1 + MOST_REPLACED + 1
+    bench.now_s += 2000.0
+    bench.uplink({NEAR: 5.0})
+    bench.uplink({NEAR: 5.0})
+    assert len(bench.link.asked) > 1 + MOST_REPLACED
+
+
+def test_a_renewal_that_was_cut_short_ends_the_lease_earlier(bench: Bench) -> None:
+    steered(bench, [868_500_000])
+    lease = wire.Lease(lease_id="1.868500000", end_us=round((bench.now_s + 60) * 1e6))
+    bench.agent.hear_controller(wire.LeaseChange(lease_id=lease.lease_id, lease=lease))
+    bench.now_s += 61.0
+    bench.uplink({NEAR: 5.0})
+    assert ("its time is over", lease.lease_id) in bench.link.said
 
 
 @pytest.mark.parametrize(
