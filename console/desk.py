@@ -16,7 +16,9 @@ from console.audit import AuditLog
 from console.events import Filter, audit_view, event_view
 from console.feed import TICK_S, Hub
 from console.history import HISTORY_S, History
+from console.instant import state_at
 from console.metrics import ConsoleMetrics
+from console.past_events import LATE_S, PastEvents
 from controller.operators import RULES, Actor, Operators
 from controller.transmitters import KIND as AIRTIME
 from monitoring.periodic.live import KPI_KIND
@@ -29,8 +31,7 @@ Json = dict[str, Any]
 MOST_SCANNED: Final = 5_000
 SCAN_PAGE: Final = 1_000
 RECENT_EVENTS: Final = 20
-# Entries searched for what one device or subchannel did.
-RECENT_SCAN: Final = 10_000
+RECENT_LEASES: Final = 200
 
 
 class ConsoleDesk:
@@ -60,7 +61,7 @@ class ConsoleDesk:
 
     def state_at(self, at_s: float) -> Json:
         """`GET /api/state?at_s=`."""
-        return self._history.state_at(at_s, self._clock())
+        return state_at(self._site, self._database, self._history.sensors(), at_s, self._clock())
 
     def history_reach(self) -> Json:
         """`GET /api/history`."""
@@ -132,7 +133,7 @@ class ConsoleDesk:
             "kpi": kpi,
             "decision": msgspec.Raw(decision) if decision is not None else None,
             "leases": [views.lease_view(lease) for lease in leases],
-            "history": self._history.leases_of(device),
+            "history": PastEvents(site, database).leases_of(device, now_s, RECENT_LEASES),
             "duty": views.used_view(records.decode(airtime) if airtime is not None else None, now_s),
             "events": self._recent(Filter(device=device)),
         }
@@ -201,10 +202,6 @@ class ConsoleDesk:
             if len(found) >= RECENT_EVENTS or place is None:
                 break
         return found
-
-
-# An event is told a little after it happened, and clocks differ a little.
-LATE_S: Final = 10.0
 
 
 class UnknownHere(BadInput):

@@ -153,7 +153,7 @@ class Hub:
                 self.looks += 1
             except DatabaseAway as error:
                 self.failures += 1
-                if self.state.state != "away":
+                if self.state.detail != str(error):
                     log.warning("the console waits for the database: %s", error)
                 since_s = self.state.since_s if self.state.state == "away" else self._clock()
                 self._turn(FeedState("away", since_s, str(error), retry_s))
@@ -171,6 +171,7 @@ class Hub:
                 continue
             retry_s = RETRY_S
             if self.state.state != "live":
+                log.info("the database answers")
                 self._turn(FeedState("live", self._clock()))
             self._hand_out(found)
             if self._clients:
