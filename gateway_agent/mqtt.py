@@ -1,28 +1,31 @@
-"""Gateways over MQTT: the topics of ChirpStack's gateway bridge, marshalled as JSON. The only file that imports paho.
+"""Gateways over MQTT: the topics of ChirpStack's gateway bridge. The only file that imports paho.
 
-Up: `PREFIX/gateway/EUI/event/up` and `.../event/ack`; down: `PREFIX/gateway/EUI/command/down`. A bridge carries the
-concentrator's counter as an opaque context; here each uplink gets ten seconds of a counter of our own, so that the rest
-of the agent sees what it sees over UDP.
+Up: `PREFIX/gateway/EUI/event/up`, `.../event/ack`, `.../event/stats`, `.../state/conn`; down: `.../command/down`. Each
+gateway is answered in the marshaler it speaks. A bridge carries the concentrator's counter as an opaque context; here
+each uplink gets ten seconds of a counter of our own, so that the rest of the agent sees what it sees over UDP.
 """
 
 from __future__ import annotations
 
-import base64
 import ipaddress
+import logging
 import os
 import queue
 import time
 from collections import Counter
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from gateway_agent import chirpstack
+from gateway_agent.chirpstack import Marshaler
 from gateway_agent.gateway_door import Acknowledged, Uplinks
-from gateway_agent.semtech_udp import LONGEST_FRAME, Malformed, Received, Transmit
+from gateway_agent.semtech_udp import Malformed, Received, Transmit
 from spectrum.errors import BadInput, Failed
 from spectrum.site_file import MqttTable
+
+log = logging.getLogger(__name__)
 
 PASSWORD_VARIABLE: Final = "AIRSHED_MQTT_PASSWORD"
 
@@ -33,71 +36,10 @@ SPANS: Final = 2**32 // SPAN_US
 # Events that wait to be taken; more are dropped and counted.
 MOST_WAITING: Final = 10_000
 
-# ChirpStack's names for what Semtech's TX_ACK says; others are passed on as they are.
-OK: Final = "OK"
+# Gateways beyond this many are not remembered: on a broker without accounts an EUI is only a claim, and memory is not.
+MOST_GATEWAYS: Final = 4096
 
-
-def uplink_of(payload: bytes) -> tuple[bytes, Received, str]:
-    """(gateway, frame, context) of an `up` event; the frame's tmst is 0. Malformed when it is none."""
-    event = _object(payload)
-    try:
-        tx, rx = event["txInfo"], event["rxInfo"]
-        modulation = tx["modulation"]["lora"]
-        gateway = bytes.fromhex(rx["gatewayId"])
-        frame = base64.b64decode(event["phyPayload"], validate=True)
-        factor, bandwidth_hz = int(modulation["spreadingFactor"]), int(modulation["bandwidth"])
-        rssi_dbm, snr_db = float(rx.get("rssi", 0)), float(rx.get("snr", 0))
-        center_hz, context = int(tx["frequency"]), rx.get("context", "")
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise Malformed(f"an up event has phyPayload, txInfo and rxInfo: {error!r}") from None
-    right = 1 <= len(frame) <= LONGEST_FRAME and len(gateway) == 8 and 7 <= factor <= 12
-    if not (right and bandwidth_hz in (125_000, 250_000, 500_000) and isinstance(context, str)):
-        raise Malformed("an up event of a LoRa frame was expected")
-    datr = f"SF{factor}BW{bandwidth_hz // 1000}"
-    return gateway, Received(frame, 0, center_hz, datr, rssi_dbm, snr_db), context
-
-
-def acknowledgement_of(payload: bytes) -> Acknowledged:
-    """An `ack` event; Malformed when it is none."""
-    event = _object(payload)
-    try:
-        number = int(event["downlinkId"])
-        status = str(event["items"][0].get("status", OK))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise Malformed(f"an ack event has downlinkId and items: {error!r}") from None
-    return Acknowledged(number, "NONE" if status in (OK, "IGNORED") else status)
-
-
-def down_command(gateway: bytes, number: int, transmit: Transmit, delay_s: int, context: str) -> bytes:
-    """A `down` command with one item, at `delay_s` after the uplink that `context` stands for."""
-    factor, bandwidth = transmit.datr[2:].split("BW")
-    lora = {
-        "bandwidth": int(bandwidth) * 1000,
-        "spreadingFactor": int(factor),
-        "codeRate": "CR_4_5",
-        "polarizationInversion": True,
-    }
-    item = {
-        "phyPayload": base64.b64encode(transmit.frame).decode(),
-        "txInfo": {
-            "frequency": transmit.center_hz,
-            "power": transmit.power_dbm,
-            "modulation": {"lora": lora},
-            "timing": {"delay": {"delay": f"{delay_s}s"}},
-            "context": context,
-        },
-    }
-    return msgspec.json.encode({"downlinkId": number, "gatewayId": gateway.hex(), "items": [item]})
-
-
-def _object(payload: bytes) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Malformed(f"not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise Malformed("a JSON object was expected")
-    return value
+KINDS: Final = ("up", "ack", "stats", "conn")
 
 
 class MqttDoor:
@@ -105,9 +47,11 @@ class MqttDoor:
 
     def __init__(self, table: MqttTable, *, tunnel: bool = False) -> None:
         _check_address(table, tunnel=tunnel)
-        self._prefix = table.topic_prefix
+        self._prefix = f"{table.topic_prefix}/" if table.topic_prefix else ""
         self._events: queue.Queue[tuple[str, bytes]] = queue.Queue(MOST_WAITING)
-        self._contexts: dict[int, str] = {}
+        self._contexts: dict[int, bytes] = {}
+        self._marshalers: dict[bytes, Marshaler] = {}
+        self._offline: set[bytes] = set()
         self._heard_s: float | None = None
         self._uplinks = self._sent = 0
         self.counts: Counter[str] = Counter()
@@ -116,7 +60,8 @@ class MqttDoor:
             self._client.username_pw_set(table.username, os.environ.get(PASSWORD_VARIABLE))
         if table.tls_ca is not None:
             self._client.tls_set(ca_certs=table.tls_ca)
-        self._client.on_connect = lambda client, *_: client.subscribe(f"{self._prefix}/gateway/+/event/+")
+        topics = [(f"{self._prefix}gateway/+/event/+", 0), (f"{self._prefix}gateway/+/state/conn", 0)]
+        self._client.on_connect = lambda client, *_: client.subscribe(topics)
         self._client.on_message = lambda client, data, message: self._keep(message.topic, bytes(message.payload))
         try:
             self._client.connect(table.host, table.port)
@@ -145,35 +90,60 @@ class MqttDoor:
 
     def _event(self, topic: str, payload: bytes) -> Uplinks | Acknowledged | None:
         kind = topic.rpartition("/")[2]
-        self.counts[f"mqtt_{kind}" if kind in ("up", "ack", "stats") else "mqtt_other"] += 1
-        self._heard_s = time.monotonic()
+        self.counts[f"mqtt_{kind}" if kind in KINDS else "mqtt_other"] += 1
         try:
+            if kind == "conn":
+                self._connection(payload)
+                return None
+            self._heard_s = time.monotonic()
             if kind == "ack":
-                return acknowledgement_of(payload)
+                return chirpstack.acknowledgement_of(payload)
+            if kind == "stats":
+                self._offline.discard(chirpstack.stats_of(payload))
             return self._uplink(payload) if kind == "up" else None
-        except Malformed:
+        except Malformed as error:
             self.counts["malformed_events"] += 1
+            log.debug("%s: %s", topic, error)
             return None
 
-    def _uplink(self, payload: bytes) -> Uplinks:
-        gateway, frame, context = uplink_of(payload)
+    def _connection(self, payload: bytes) -> None:
+        """The broker keeps a gateway's last word for us, and says `offline` in its place when it has gone."""
+        gateway, online = chirpstack.connection_of(payload)
+        if online:
+            self._offline.discard(gateway)
+        elif len(self._offline) < MOST_GATEWAYS:
+            self._offline.add(gateway)
+        log.info("gateway bridge of %s is %s", gateway.hex(), "online" if online else "offline")
+
+    def _uplink(self, payload: bytes) -> Uplinks | None:
+        up = chirpstack.uplink_of(payload)
+        if up.bad_crc:
+            self.counts["dropped_receptions"] += 1
+            return None
+        self._offline.discard(up.gateway)
+        if up.gateway in self._marshalers or len(self._marshalers) < MOST_GATEWAYS:
+            self._marshalers[up.gateway] = chirpstack.marshaler_of(payload)
         span = self._uplinks % SPANS
         self._uplinks += 1
-        self._contexts[span] = context
+        self._contexts[span] = up.context
+        frame = up.received
         heard = Received(
             frame.frame, span * SPAN_US, frame.center_hz, frame.datr, frame.rssi_dbm, frame.snr_db
         )  # fmt: skip
-        return Uplinks(gateway, (heard,))
+        return Uplinks(up.gateway, (heard,))
 
     def send(self, gateway: bytes, transmit: Transmit) -> int | None:
         """See GatewayDoor.send."""
-        if transmit.tmst is None or not self._client.is_connected():
+        marshaler = self._marshalers.get(gateway)
+        away = gateway in self._offline or not self._client.is_connected()
+        if transmit.tmst is None or marshaler is None or away:
             self.counts["no_way_down"] += 1
             return None
         span, ahead_us = divmod(transmit.tmst, SPAN_US)
         self._sent += 1
-        command = down_command(gateway, self._sent, transmit, ahead_us // 1_000_000, self._contexts.get(span, ""))
-        self._client.publish(f"{self._prefix}/gateway/{gateway.hex()}/command/down", command)
+        context = self._contexts.get(span, b"")
+        command = chirpstack.down_command(gateway, self._sent, transmit, ahead_us // 1_000_000, context, marshaler)
+        self._client.publish(f"{self._prefix}gateway/{gateway.hex()}/command/down", command)
         self.counts["mqtt_down"] += 1
         return self._sent
 

@@ -146,7 +146,10 @@ class LorawanTable(_Table, frozen=True):
 
 
 class MqttTable(_Table, frozen=True):
-    """`[gateway.mqtt]`: a broker with ChirpStack's gateway topics. The password is AIRSHED_MQTT_PASSWORD's."""
+    """`[gateway.mqtt]`: a broker with ChirpStack's gateway topics. The password is AIRSHED_MQTT_PASSWORD's.
+
+    topic_prefix: what stands before `/gateway/`, the region in ChirpStack 4; empty when nothing does.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 1883
