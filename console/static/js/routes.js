@@ -1,0 +1,46 @@
+// Which view is seen: the part of the address behind #, so that links and the back button work.
+
+import { byId, mark, say } from "./dom.js";
+import { hurry } from "./frame.js";
+
+const VIEWS = {
+  channels: { title: "Channels", draws: ["tiles", "map-rows", "map", "subchannel", "level-chart"] },
+  waterfall: { title: "Waterfall", draws: ["waterfall"] },
+  map: { title: "Site map", draws: ["site-map"] },
+  devices: { title: "Devices", draws: ["devices", "device"] },
+  gateways: { title: "Gateways", draws: ["gateways"] },
+  sensors: { title: "Sensors", draws: ["sensors", "sensor-cells"] },
+  events: { title: "Events", draws: ["events", "audit"] },
+};
+
+let current = "channels";
+const entered = new Map();
+
+export const isView = (name) => current === name;
+export const seen = (name) => ({ isSeen: () => current === name });
+
+/** Call `enter(rest)` when a view is entered; rest is what follows the name: #devices/meter-7 gives `meter-7`. */
+export function onEnter(name, enter) {
+  entered.set(name, enter);
+}
+
+export function startRoutes(siteName) {
+  const go = (moveFocus) => {
+    const [name, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
+    current = name in VIEWS ? name : "channels";
+    for (const view of Object.keys(VIEWS)) byId(`view-${view}`).hidden = view !== current;
+    for (const link of document.querySelectorAll("nav.views a")) {
+      const isCurrent = link.hash === `#${current}`;
+      mark(link, "aria-current", isCurrent ? "page" : null);
+      if (isCurrent) link.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
+    const { title, draws } = VIEWS[current];
+    say(byId("view-title"), title);
+    document.title = `${title} · ${siteName()} · Airshed`;
+    entered.get(current)?.(rest.join("/"));
+    hurry(...draws);
+    if (moveFocus) byId("main").focus({ preventScroll: true });
+  };
+  addEventListener("hashchange", () => go(true));
+  go(false);
+}
