@@ -30,7 +30,6 @@ globalThis.airshedCounts = counts;
 
 function startViews() {
   view("link", drawLink);
-  view("account", () => {});
   startTimeBar();
   startTiles();
   startChannelMap();

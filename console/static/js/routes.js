@@ -9,7 +9,7 @@ const VIEWS = {
   map: { title: "Site map", draws: ["site-map"] },
   devices: { title: "Devices", draws: ["devices", "device"] },
   gateways: { title: "Gateways", draws: ["gateways"] },
-  sensors: { title: "Sensors", draws: ["sensors", "sensor-cells"] },
+  sensors: { title: "Sensors", draws: ["sensors"] },
   events: { title: "Events", draws: ["events", "audit"] },
 };
 

@@ -9,10 +9,10 @@ export const KINDS = ["channels", "leases", "devices", "gateways", "sensors", "d
 /** Views that show a kind; they are drawn again when it changes. */
 const SHOWN_BY = {
   site: ["tiles", "map-rows", "map", "site-map", "waterfall"],
-  session: ["tiles", "subchannel", "audit", "account"],
+  session: ["audit"],
   link: ["link"],
   feed: ["link"],
-  channels: ["tiles", "map-rows", "map", "subchannel", "sensor-cells"],
+  channels: ["tiles", "map-rows", "map", "subchannel"],
   leases: ["tiles", "map", "subchannel", "device"],
   devices: ["tiles", "devices", "device", "site-map"],
   gateways: ["tiles", "gateways", "site-map"],
