@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import heapq
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -23,7 +23,7 @@ from controller.requests import Ask
 from monitoring.periodic.live import SiteMonitor
 from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
-from spectrum.site_file import Site, parse_site
+from spectrum.site_file import Site
 
 CENTER_HZ: Final = 868.0125e6
 SPAN_HZ: Final = 2.4e6
@@ -63,15 +63,15 @@ class Device:
     silent_s: float = math.inf
 
 
-@dataclass(order=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Emission:
-    """Something on the air. start_s orders a heap."""
+    """Something on the air from a place, dbm e.r.p."""
 
-    end_s: float
-    subchannel: Subchannel = field(compare=False)
-    position_m: tuple[float, float] = field(compare=False)
-    dbm: float = field(compare=False)
-    start_s: float = field(compare=False)
+    subchannel: Subchannel
+    position_m: tuple[float, float]
+    dbm: float
+    start_s: float = 0.0
+    end_s: float = math.inf
 
 
 def devices_of(seed: int, count: int) -> list[Device]:
@@ -121,17 +121,20 @@ class Scene:
         self, site: Site, database: ChannelStatusDatabase, *, seed: int, count: int, start_s: float, tick_s: float = 0.1
     ) -> None:
         self.now_s = start_s
-        self.interferers: dict[Subchannel, float] = {}
+        self.interferers: list[Emission] = []
         self.stopped: set[str] = set()
         self._site, self._database, self._tick_s = site, database, tick_s
         self._rng = np.random.default_rng((seed, 2))
         self._allocator = Allocator(site, database)
         self._monitor = SiteMonitor(database, site.name)
-        self._devices = devices_of(seed, count)
+        self.devices = devices_of(seed, count)
         self._subchannels = (*site.spectrum.lora, *site.spectrum.sigfox)
         self._shadow: dict[tuple[str, tuple[float, float]], float] = {}
         self._emissions: list[Emission] = []
-        self._due = [(start_s + (device.phase_s - start_s) % device.period_s, i) for i, device in enumerate(self._devices)]
+        self._due = [
+            (start_s + (device.phase_s - start_s) % device.period_s, number)
+            for number, device in enumerate(self.devices)
+        ]
         heapq.heapify(self._due)
         self._busy_share = {(name, cell): 0.02 for name in SENSORS for cell in self._subchannels}
         self._ticks = 0
@@ -146,12 +149,12 @@ class Scene:
         """The devices' uplinks of the last hours, at once, so that monitoring knows their periods."""
         first_s = self.now_s - 3600.0 * hours
         uplinks = []
-        for device in self._devices:
-            count = int((self.now_s - first_s) / device.period_s)
-            for number in range(count):
-                time_s = first_s + device.phase_s % device.period_s + number * device.period_s
-                if time_s < min(self.now_s, device.silent_s) and self._rng.random() >= device.lossy:
+        for device in self.devices:
+            time_s = first_s + (device.phase_s - first_s) % device.period_s
+            while time_s < min(self.now_s, device.silent_s):
+                if self._rng.random() >= device.lossy:
                     uplinks.append((time_s + float(self._rng.normal(0.0, 0.4)), device))
+                time_s += device.period_s
         uplinks.sort(key=lambda pair: pair[0])
         for some in range(0, len(uplinks), 1000):
             values = [self._uplink(device, time_s) for time_s, device in uplinks[some : some + 1000]]
@@ -174,7 +177,7 @@ class Scene:
         """Devices whose time has come ask for a subchannel, send on it, and hold it for a while."""
         while self._due and self._due[0][0] <= self.now_s:
             due_s, number = heapq.heappop(self._due)
-            device = self._devices[number]
+            device = self.devices[number]
             heapq.heappush(self._due, (due_s + device.period_s, number))
             if self.now_s >= device.silent_s or device.name in self.stopped:
                 continue
@@ -190,7 +193,7 @@ class Scene:
             for burst in range(max(1, int(device.holds_s / 12.0))):
                 start_s = self.now_s + 12.0 * burst
                 self._emissions.append(
-                    Emission(start_s + device.airtime_s, lease.subchannel, device.position_m, DEVICE_DBM, start_s)
+                    Emission(lease.subchannel, device.position_m, DEVICE_DBM, start_s, start_s + device.airtime_s)
                 )
         if self._rng.random() >= device.lossy:
             self._database.append(self._site.name, "uplinks", [self._uplink(device, self.now_s)])
@@ -208,21 +211,20 @@ class Scene:
         for name, position in SENSORS.items():
             if name in self.stopped:
                 continue
-            heard = [
-                (one.subchannel, 10 ** ((one.dbm - DBM_AT_FULL_SCALE - self._loss_db(name, position, one.position_m)) / 10))
-                for one in self._emissions
-                if one.start_s <= self.now_s
-            ]
-            heard += [(cell, 10 ** (level / 10)) for cell, level in self.interferers.items()]
+            on_air = [*(one for one in self._emissions if one.start_s <= self.now_s), *self.interferers]
+            heard = [(one.subchannel, self._heard(name, position, one)) for one in on_air]
             self._database.publish(self._site.name, [self._report(name, cell, heard) for cell in self._subchannels])
             self._row(name, heard)
             if self._ticks % round(1.0 / self._tick_s) == 0:
-                self._health(name)
+                self._health(name, max((10 * math.log10(power) for _, power in heard), default=-200.0))
 
-    def _loss_db(self, sensor: str, at: tuple[float, float], of: tuple[float, float]) -> float:
-        if (sensor, of) not in self._shadow:
-            self._shadow[sensor, of] = float(self._rng.normal(0.0, SHADOWING_DB))
-        return path_loss_db(math.dist(at, of)) + self._shadow[sensor, of]
+    def _heard(self, sensor: str, at: tuple[float, float], one: Emission) -> float:
+        """Power of an emission at a sensor, as a share of its full scale."""
+        place = (sensor, one.position_m)
+        if place not in self._shadow:
+            self._shadow[place] = float(self._rng.normal(0.0, SHADOWING_DB))
+        dbfs = one.dbm - path_loss_db(math.dist(at, one.position_m)) - self._shadow[place] - DBM_AT_FULL_SCALE
+        return float(10 ** (dbfs / 10))
 
     def _report(self, sensor: str, cell: Subchannel, heard: Sequence[tuple[Subchannel, float]]) -> ChannelReport:
         noise_dbfs = NOISE_DBFS_HZ + 10 * math.log10(cell.bandwidth_hz)
@@ -233,7 +235,8 @@ class Scene:
         energy_dbfs = 10 * math.log10(max(energy, 1e-14))
         over_db = THRESHOLD_OVER_NOISE_DB * math.sqrt(1250.0 / samples)
         busy = energy_dbfs >= noise_dbfs + over_db
-        share = self._busy_share[sensor, cell] = self._busy_share[sensor, cell] * (1 - 1 / LEARNED_REPORTS) + busy / LEARNED_REPORTS
+        share = self._busy_share[sensor, cell] * (1 - 1 / LEARNED_REPORTS) + busy / LEARNED_REPORTS
+        self._busy_share[sensor, cell] = share
         spread = 1.96 * math.sqrt(max(share * (1 - share), 0.002) / LEARNED_REPORTS)
         snr_db = 10 * math.log10(signal / noise) if signal > noise / 100 else None
         pm = 0.05 if snr_db is None else 0.05 / (1.0 + 10 ** (max(snr_db, -20.0) / 10))
@@ -241,7 +244,7 @@ class Scene:
             sensor, self.now_s - 0.01, 0.01, cell.center_hz, cell.bandwidth_hz, energy_dbfs, noise_dbfs,
             noise_dbfs + over_db, snr_db, 0.01, pm, busy, share, pm * share + 0.01 * (1 - share),
             max(0.0, share - spread), min(1.0, share + spread), 0.011, energy_dbfs + DBM_AT_FULL_SCALE,
-            ("clipping",) if energy_dbfs > -12.0 else (), snr_db if snr_db is not None else -8.0, samples, 28.0,
+            ("clipping",) if energy_dbfs > CLIPPING_DBFS else (), snr_db if snr_db is not None else -8.0, samples, 28.0,
         )  # fmt: skip
 
     def _row(self, sensor: str, heard: Sequence[tuple[Subchannel, float]]) -> None:
@@ -264,17 +267,14 @@ class Scene:
         }  # fmt: skip
         self._database.append(self._site.name, f"spectrum-100ms:{sensor}", [records.encode(row)])
 
-    def _health(self, sensor: str) -> None:
-        loud = any(10 * math.log10(power) > CLIPPING_DBFS for cell, power in self._loudest(sensor))
+    def _health(self, sensor: str, loudest_dbfs: float) -> None:
+        clips = loudest_dbfs > CLIPPING_DBFS
         health = {
             "intervals": self._ticks, "records": self._ticks * len(self._subchannels), "lost_records": 0,
-            "lost_samples": 0, "last_s": self.now_s, "gain_db": 28.0, "flags": ["clipping"] if loud else [],
-            "state": "running", "clipping": 0.004 if loud else 0.0,
+            "lost_samples": 0, "last_s": self.now_s, "gain_db": 28.0, "flags": ["clipping"] if clips else [],
+            "state": "running", "clipping": 0.004 if clips else 0.0,
         }  # fmt: skip
         self._database.put(self._site.name, "sensor", {sensor: records.encode(health)})
-
-    def _loudest(self, sensor: str) -> list[tuple[Subchannel, float]]:
-        return [(cell, 10 ** (level / 10)) for cell, level in self.interferers.items()]
 
 
 def path_loss_db(distance_m: float) -> float:

@@ -33,15 +33,16 @@ function take(session) {
 
 /** Ask for name and password (or a token). Resolves to whether somebody is signed in. */
 export async function signIn(reason = "") {
-  const user = h("input", { type: "text", autocomplete: "username", autofocus: true, required: true, name: "user" });
+  const user = h("input", { type: "text", autocomplete: "username", autofocus: true, name: "user" });
   const password = h("input", { type: "password", autocomplete: "current-password", required: true, name: "password" });
   const done = await askFor({
     title: "Sign in",
-    body: [reason && h("p", { class: "muted", text: reason }), field("Name", user), field("Password or token", password)],
+    body: [reason && h("p", { class: "muted", text: reason }), field("Name", user, "empty to sign in with a token"), field("Password or token", password)],
     confirm: "Sign in",
     act: async () => {
       try {
-        take(await tell("POST", "/api/session", { user: user.value, password: password.value }));
+        const said = user.value ? { user: user.value, password: password.value } : { token: password.value };
+        take(await tell("POST", "/api/session", said));
       } catch (error) {
         password.value = "";
         throw error instanceof Refused && error.retry_s

@@ -110,17 +110,21 @@ export async function undo(entry, { asks = true } = {}) {
   }
 }
 
+const RULES = { banned: "banned", pinned: "pinned", auto: "follows sensing again" };
+
 /** What an audit entry did, in words. */
 export function actionSentence({ action, subject, before, after }) {
+  const lease = before?.lease ?? after?.lease;
   switch (action) {
     case "policy":
-      return `policy ${policyText(before)} became ${policyText(after)}`;
+    case "undo policy":
+      return `policy: ${policyText(before)} became ${policyText(after)}`;
     case "evict":
-      return `lease ${subject} evicted${before?.device ? ` from ${before.device}` : ""}`;
-    case "restore":
-      return `lease ${subject} restored`;
+      return `${lease?.device ?? subject} evicted from ${channelName(lease?.subchannel)}`;
+    case "undo evict":
+      return `${lease?.device ?? subject} has its lease on ${channelName(lease?.subchannel)} again`;
     default:
-      return `${channelName(subject)} ${{ ban: "banned", unban: "given again", pin: "pinned", unpin: "unpinned" }[action] ?? action}`;
+      return `${channelName(subject)} ${RULES[after?.rule] ?? action}`;
   }
 }
 

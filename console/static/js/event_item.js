@@ -12,7 +12,7 @@ export function eventItem(event) {
     h("span", { class: "sign", title: word, "aria-label": word, role: "img", text: sign }),
     timeElement(event.time_s),
     h("span", { class: "event-kind", text: event.kind.replaceAll("_", " ") }),
-    h("span", { class: "event-text", text: event.text }),
+    h("span", { class: "event-text", text: textOf(event) }),
     h(
       "span",
       { class: "event-about" },
@@ -21,4 +21,10 @@ export function eventItem(event) {
       event.gateway && !event.device && h("a", { href: "#gateways", text: event.gateway }),
     ),
   );
+}
+
+/** The line without the name in front, which stands behind it as a link. */
+function textOf({ text, device, gateway }) {
+  const name = device ?? gateway;
+  return name && text.startsWith(name) ? text.slice(name.length).replace(/^[:\s]+/, "") || text : text;
 }

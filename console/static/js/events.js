@@ -15,13 +15,19 @@ const PAGE = 100;
 const MOST_SHOWN = 1000;
 
 /** What operators look for, as groups of the recorded kinds. */
+const ALARMS = [
+  "device_offline", "device_silence", "device_degraded", "device_online", "device_recovered", "device_period_changed",
+  "device_phase_jump",
+];
+const NETWORK = ["gateway", "backhaul", "database"];
 const GROUPS = [
-  ["", "everything", null],
+  ["notable", "what stands out", ["forced", "restored", "sensing", "operator", ...NETWORK, ...ALARMS]],
+  ["all", "everything", null],
   ["forced", "forced allocations", ["forced"]],
   ["ends", "expiries and releases", ["expired", "released", "restored"]],
   ["sensing", "fallbacks of sensing", ["sensing"]],
-  ["alarms", "device alarms", ["device_offline", "device_silence", "device_degraded", "device_online", "device_recovered", "device_period_changed", "device_phase_jump"]],
-  ["gateways", "gateways and backhaul", ["gateway", "backhaul", "database"]],
+  ["alarms", "device alarms", ALARMS],
+  ["gateways", "gateways and backhaul", NETWORK],
   ["leases", "leases granted", ["granted", "confirmed", "renewed"]],
   ["operator", "operators", ["operator"]],
 ];
@@ -57,7 +63,7 @@ export function startEvents() {
   byId("view-events").append(h("div", { class: "split wide" }, panel, audit));
   startAudit(audit);
   onEnter("events", (group) => {
-    if (GROUPS.some(([value]) => value && value === group)) parts.group.value = group;
+    if (GROUPS.some(([value]) => value === group)) parts.group.value = group;
     load(true);
   });
   onTravel(() => isView("events") && load(true));

@@ -116,10 +116,10 @@ function writeFigures(channel) {
   });
 }
 
-function writeOccupancy({ occupancy, occupancy_low: low, occupancy_high: high, sensors, age_s: age_s }) {
+function writeOccupancy({ occupancy, occupancy_low: low, occupancy_high: high, sensors, age_s }) {
   const { value, interval, range, point } = parts.occupancy;
   say(value, percent(occupancy, 1));
-  const by = sensors.length ? ` · by ${sensors.join(", ")}, ${duration(age_s)} ago` : "";
+  const by = sensors.length && age_s !== null ? ` · by ${sensors.join(", ")}, ${duration(Math.max(0, age_s))} ago` : "";
   say(interval, `${percent(low, 1)} to ${percent(high, 1)} (95 %)${by}`);
   const known = occupancy !== null && low !== null && high !== null;
   range.style.left = `${100 * (known ? low : 0)}%`;
