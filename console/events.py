@@ -12,7 +12,7 @@ from channel_status.protocol import Entry
 Json = dict[str, Any]
 
 # What an operator should look at, and what should wake one; everything else is the usual course of things.
-WARNINGS: Final = frozenset({"forced", "sensing", "backhaul", "device_degraded", "device_silence"})
+WARNINGS: Final = frozenset({"forced", "sensing", "interference", "backhaul", "device_degraded", "device_silence"})
 ALARMS: Final = frozenset({"device_offline", "database"})
 # Statuses that decisions rest on: kept for `airshed replay`, nothing to read.
 HIDDEN: Final = frozenset({"snapshot"})
@@ -35,7 +35,7 @@ def event_view(entry: Entry) -> Json | None:
             "time_s": records.seconds(data["at_us"]),
             "device": lease.get("device") or data.get("device"),
             "gateway": lease.get("gateway") or data.get("gateway"),
-            "key": lease.get("subchannel"),
+            "key": lease.get("subchannel") or data.get("subchannel"),
             "lease_id": lease.get("lease_id"),
             "severity": severity_of(kind, data),
             "text": text_of(kind, data, lease),
@@ -51,7 +51,7 @@ def severity_of(kind: str, data: Mapping[str, Any]) -> str:
         return "alarm"
     if kind == "gateway":
         return {"attached": "info", "given up": "alarm"}.get(str(data.get("state")), "warning")
-    if kind == "sensing" and data.get("state") == "fresh":
+    if (kind, data.get("state")) in (("sensing", "fresh"), ("interference", "good")):
         return "info"
     return "warning" if kind in WARNINGS else "info"
 

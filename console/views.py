@@ -214,7 +214,7 @@ def gateways_view(
                 "since_s": None if since is None else records.seconds(since),
                 "controller": link.get("controller"),
                 "position_m": None if table is None or table.position_m is None else list(table.position_m),
-                "downlink": used_view(radio.get("airtime"), now_s),
+                "downlink": radio.get("downlink", []),
                 "radio_state": radio.get("state"),
                 "last_uplink_s": uplink_s.get(name),
                 "leases_now": held[name],
@@ -269,8 +269,10 @@ def _used(label: str, ledger: DutyCycleLedger, now_s: float) -> Json:
 def duty_view(site: Site, airtime: Mapping[str, Json], gateways: Mapping[str, Json], now_s: float) -> Json:
     """Kind `duty`: the sub-bands of the site's subchannels and the downlink's, with who has used most of their hour."""
     used: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
-    for name, kept in (*airtime.items(), *((name, radio.get("airtime") or {}) for name, radio in gateways.items())):
-        for row in used_view(kept, now_s):
+    rows_of = [(name, used_view(kept, now_s)) for name, kept in airtime.items()]
+    rows_of += [(name, radio.get("downlink", [])) for name, radio in gateways.items()]
+    for name, own in rows_of:
+        for row in own:
             if row["used_s"] > 0.0:
                 used[row["sub_band"]].append((row["used_share"], row["used_s"], name))
     bands = {band.label: band for band in map(regulated_by, every_subchannel(site)) if band is not None}

@@ -7,6 +7,7 @@ device listens twice after each uplink, and what both windows miss waits for its
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -103,6 +104,36 @@ class GatewayAir:
 
     def _ledger(self, window: Window) -> DutyCycleLedger:
         return self.ledgers.setdefault(window.sub_band.label, DutyCycleLedger(window.sub_band))
+
+
+@dataclass(frozen=True, slots=True)
+class AirUsed:
+    """What has been used of the last hour in one sub-band, by the gateway that used most of it."""
+
+    sub_band: str
+    used_s: float
+    budget_s: float
+
+    def as_json(self) -> dict[str, str | float]:
+        """As the console shows it."""
+        share = round(self.used_s / self.budget_s, 5)
+        return {
+            "sub_band": self.sub_band,
+            "used_s": round(self.used_s, 3),
+            "budget_s": self.budget_s,
+            "used_share": share,
+        }
+
+
+def air_used(airs: Iterable[GatewayAir], now_s: float) -> tuple[AirUsed, ...]:
+    """Of all gateways behind one agent, by sub-band; each has an hour of its own, so the fullest counts."""
+    fullest: dict[str, AirUsed] = {}
+    for air in airs:
+        for label, ledger in air.ledgers.items():
+            used = AirUsed(label, ledger.used_s(now_s), ledger.budget_s)
+            if label not in fullest or used.used_s > fullest[label].used_s:
+                fullest[label] = used
+    return tuple(used for _, used in sorted(fullest.items()))
 
 
 def choose(air: GatewayAir, options: tuple[Window, ...], earliest_s: float) -> Window | None:

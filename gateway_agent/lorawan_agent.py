@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 import queue
 import threading
 import time
@@ -17,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from gateway_agent.downlink import GatewayAir, Window, choose, frame_airtime_s, windows
+from gateway_agent.downlink import AirUsed, GatewayAir, Window, air_used, choose, frame_airtime_s, windows
 from gateway_agent.gateway_door import Acknowledged, GatewayDoor, Uplinks
 from gateway_agent.leased import Leased
 from gateway_agent.lorawan.devices import Device
@@ -105,6 +106,9 @@ class LorawanAgent:
     leases: dict[str, Leased] = field(default_factory=dict)
     plans: dict[str, Plan] = field(default_factory=dict)
     airs: dict[bytes, GatewayAir] = field(default_factory=dict)
+    # for other threads: replaced whole, about once a second
+    used: tuple[AirUsed, ...] = ()
+    _used_s: float = -math.inf
     _asking: set[str] = field(default_factory=set)
     _answers: queue.SimpleQueue[tuple[Device, wire.LeaseAnswer]] = field(default_factory=queue.SimpleQueue)
     _news: queue.SimpleQueue[wire.LeaseChange | wire.LeaseWarning] = field(default_factory=queue.SimpleQueue)
@@ -136,6 +140,9 @@ class LorawanAgent:
 
     def step(self, timeout_s: float) -> None:
         """Take what has come, answer what is due."""
+        if not 0.0 <= self.clock() - self._used_s < 1.0:
+            self._used_s = self.clock()
+            self.used = air_used(self.airs.values(), self._used_s)
         with suppress(queue.Empty):
             while True:
                 self._take_news(self._news.get_nowait())

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from random import Random
 from typing import Any, Final
 
+from channel_status import records
 from channel_status.opening import open_database
 from gateway_agent.advisory import chirpstack_region, site_advice
 from gateway_agent.capture import Capture
@@ -23,6 +24,7 @@ from gateway_agent.lorawan.region_eu868 import DEFAULT_CHANNELS_HZ
 from gateway_agent.lorawan.steering import Plan
 from gateway_agent.lorawan.store import DatabaseStore
 from gateway_agent.lorawan_agent import LorawanAgent, plan_of
+from gateway_agent.radio_record import radio_told
 from gateway_agent.semtech_server import SemtechServer
 from gateway_agent.sigfox_agent import SigfoxAgent
 from gateway_agent.wire import controller_pb2 as wire
@@ -72,8 +74,17 @@ def run_lorawan(
 
         if gateway.health_listen is not None:
             stack.enter_context(HealthServer(gateway.health_listen, look))
+
+        def radio() -> dict[str, Any]:
+            health = look()
+            return {
+                "at_us": str(records.microseconds(time.time())), "state": health.state, "reasons": health.reasons,
+                "downlink": [used.as_json() for used in agent.used],
+            }  # fmt: skip
+
         link.start()
         stack.callback(link.close)
+        stack.enter_context(radio_told(database, site.name, gateway.name, radio))
         log.info("gateway %s serves %d LoRaWAN devices", gateway.name, len(devices))
         agent.run(stop, seconds)
 

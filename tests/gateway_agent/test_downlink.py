@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from gateway_agent.downlink import GatewayAir, choose, frame_airtime_s, windows
+from channel_status import records
+from channel_status.memory import MemoryDatabase
+from channel_status.protocol import DatabaseAway
+from gateway_agent.downlink import GatewayAir, air_used, choose, frame_airtime_s, windows
+from gateway_agent.radio_record import radio_told
 from gateway_agent.semtech_udp import Received
+from spectrum.duty_cycle import DutyCycleLedger
+from spectrum.eu868 import sub_band
 
 HEARD = Received(b"\x40x", 2**32 - 500_000, 868_100_000, "SF7BW125", -80.0, 5.0)
 
@@ -56,3 +64,36 @@ def test_one_frame_at_a_time_and_nothing_too_late() -> None:
     assert choose(air, both, 100.2) == both[1], "RX1 is taken: RX2"
     assert choose(GatewayAir(), both, 101.5) == both[1], "RX1 is over"
     assert choose(GatewayAir(), both, 102.5) is None
+
+
+def test_what_is_used_is_told_of_the_gateway_that_used_most() -> None:
+    few, many = GatewayAir(), GatewayAir()
+    for air, airtime_s in ((few, 1.0), (many, 90.0)):
+        air.ledgers["P"] = DutyCycleLedger(sub_band("P"))
+        air.ledgers["P"].record(1_000.0, airtime_s)
+    few.ledgers["M"] = DutyCycleLedger(sub_band("M"))
+    few.ledgers["M"].record(1_000.0, 3.6)
+    assert [used.as_json() for used in air_used([few, many], 2_000.0)] == [
+        {"sub_band": "M", "used_s": 3.6, "budget_s": 36.0, "used_share": 0.1},
+        {"sub_band": "P", "used_s": 90.0, "budget_s": 360.0, "used_share": 0.25},
+    ]
+    assert air_used([few, many], 9_000.0)[1].used_s == 0.0
+    assert air_used([], 0.0) == ()
+
+
+def test_the_radio_side_is_told_again_when_the_database_is_back() -> None:
+    class Flaky(MemoryDatabase):
+        puts = 0
+
+        def put(self, site: str, kind: str, values) -> None:
+            Flaky.puts += 1
+            if Flaky.puts == 1:
+                raise DatabaseAway("away")
+            super().put(site, kind, values)
+
+    database = Flaky()
+    with radio_told(database, "s", "gw", lambda: {"state": "online", "downlink": []}, period_s=0.01):
+        deadline_s = time.monotonic() + 30.0
+        while not database.get("s", "gateway-radio") and time.monotonic() < deadline_s:
+            time.sleep(0.005)
+    assert records.decode(database.get("s", "gateway-radio")["gw"])["state"] == "online"
