@@ -17,7 +17,7 @@ COMMANDS: Final = {
     "agent": ("gateway_agent.command:agent", "one gateway's agent: asks for its devices and makes them obey"),
     "console": ("console.command:console", "the operator's page: a site on a screen"),
     "check": ("controller.check_command:check", "a site file and this machine, or a dongle, before they are trusted"),
-    "status": ("controller.command:status", "the channel map of a running site"),
+    "status": ("console.status_command:status", "the channel map of a running site, once or live"),
     "allocate": ("controller.command:allocate", "ask for a subchannel, as an application would"),
     "events": ("controller.command:events", "the recorded event stream of a site"),
     "replay": ("controller.command:replay", "repeat recorded decisions and compare them byte for byte"),

@@ -1,4 +1,4 @@
-"""`airshed controller`, `status`, `allocate` and `explain`."""
+"""`airshed controller`, `allocate`, `explain`, `events` and `replay`."""
 
 from __future__ import annotations
 
@@ -29,25 +29,6 @@ def controller(site_file: str) -> None:
     collect_rarely()
     with stopped_by_signals() as stop:
         run_controller(site, stop)
-
-
-@click.command()
-@site_argument
-@json_option
-def status(site_file: str, as_json: bool) -> None:
-    """Show the channel map of a running site: what was sensed, what is leased, which gateways are attached."""
-    from controller.client import ControllerClient
-    from controller.devices import watched_devices
-    from controller.tables import status_table
-    from spectrum.site_file import read_site
-
-    site = read_site(site_file)
-    with ControllerClient(site) as client:
-        found = client.status() | {"devices": watched_devices(site)}
-    if as_json:
-        emit_json(found)
-    else:
-        click.echo(status_table(found))
 
 
 @click.command()
