@@ -14,7 +14,7 @@ from channel_status.opening import database_url, uses_embedded
 from channel_status.protocol import ChannelStatusDatabase
 from channel_status.redis_door import connect
 from controller.allocator import Allocator
-from controller.backhaul.policy import openflow_listen, policy_of
+from controller.backhaul.policy import fixed_hosts, openflow_listen, policy_of
 from controller.backhaul.post import Post
 from controller.desk import Desk
 from controller.gateways import Gateways
@@ -98,4 +98,5 @@ def _backhaul(site: Site) -> OpenFlowListen | None:
     if site.backhaul is None:
         return None
     policy_of(site)
+    fixed_hosts(site)
     return openflow_listen(site)

@@ -11,7 +11,7 @@ from allocation.policies import policy_named
 from channel_status.embedded import server_binary
 from channel_status.opening import database_url, open_database, uses_embedded
 from channel_status.redis_door import without_password
-from controller.backhaul.policy import openflow_listen, policy_of
+from controller.backhaul.policy import fixed_hosts, openflow_listen, policy_of
 from controller.grpc_door import credentials, is_loopback
 from controller.openflow import free
 from sensing.opening import Wanted, open_source
@@ -68,6 +68,7 @@ def _database(site: Site) -> Finding:
 def _switches(site: Site) -> Finding:
     try:
         policy, listen = policy_of(site), openflow_listen(site)
+        fixed_hosts(site)
         free(listen)
     except AirshedError as error:
         return Finding("backhaul", False, str(error))

@@ -283,16 +283,32 @@ class BackhaulSwitch(_Table, frozen=True):
     uplink: Annotated[int, Meta(ge=1, le=0xFFFF)]
 
 
+class BackhaulHost(_Table, frozen=True):
+    """`[[backhaul.host]]`: a host without an agent, such as a sensor's: from this place it may use the control ports.
+
+    switch: the name of a `[[backhaul.switch]]`; port: where the host is plugged in there; address: its IPv4.
+    """
+
+    name: Name
+    switch: Name
+    port: Annotated[int, Meta(ge=1, le=0xFFFF)]
+    mac: Annotated[str, Meta(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
+    address: Annotated[str, Meta(pattern=r"^\d{1,3}(\.\d{1,3}){3}$")]
+
+
 class BackhaulTable(_Table, frozen=True):
     """`[backhaul]`: OpenFlow switches between gateways and controller.
 
     listen: where switches dial in. address: the controller's IPv4 on the backhaul, None for the host of
     `controller.listen`. control_kbit_s, user_kbit_s: what each gateway may send of either class; dial_kbit_s: what the
     unknown sources of one port may send while they register. control_tcp, control_udp: ports of the controller that are
-    control traffic besides its own (Redis, Semtech UDP). poll_s: time between two readings of the counters.
+    control traffic besides its own (Redis, Semtech UDP). control_queue, user_queue: the queue of the uplink that either
+    class leaves by, None for none; making the queues is the switch's own affair. poll_s: time between two readings of
+    the counters.
     """
 
     switch: Annotated[tuple[BackhaulSwitch, ...], Meta(min_length=1)]
+    host: tuple[BackhaulHost, ...] = ()
     listen: str = "127.0.0.1:6653"
     address: Annotated[str, Meta(pattern=r"^\d{1,3}(\.\d{1,3}){3}$")] | None = None
     control_kbit_s: Annotated[int, Meta(ge=1)] = 2_000
@@ -300,6 +316,8 @@ class BackhaulTable(_Table, frozen=True):
     dial_kbit_s: Annotated[int, Meta(ge=1)] = 256
     control_tcp: tuple[Annotated[int, Meta(ge=1, le=65535)], ...] = (6379,)
     control_udp: tuple[Annotated[int, Meta(ge=1, le=65535)], ...] = (1700,)
+    control_queue: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
+    user_queue: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
     poll_s: Positive = 5.0
 
 
@@ -335,6 +353,8 @@ def parse_site(text: str, file_name: str) -> Site:
         "device": [device.name for device in site.device],
         "traffic": [group.name for group in site.traffic],
         "backhaul.switch": [switch.name for switch in site.backhaul.switch] if site.backhaul else [],
+        "backhaul.host": [host.name for host in site.backhaul.host] if site.backhaul else [],
+        "backhaul.host address": [host.address for host in site.backhaul.host] if site.backhaul else [],
         "backhaul.switch dpid": [str(switch.dpid) for switch in site.backhaul.switch] if site.backhaul else [],
     }
     for table, names in named.items():

@@ -38,7 +38,7 @@ class Bench:
     """A running site with a controller that can be killed and agents that do as told."""
 
     def __init__(self, site: BackhaulSite, url: str, stack: ExitStack, base: str) -> None:
-        self.site, self._stack = site, stack
+        self.site, self.url, self._stack = site, url, stack
         self._environment = {**os.environ, "REDIS_URL": url, "PYTHONPATH": str(REPOSITORY), "AIRSHED_SDN_BASE": base,
                              "PYTHONWARNINGS": "ignore"}  # fmt: skip
         self.tls = site.certificates(list(site.hosts))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from controller.certificates import make_certificates
+from spectrum.errors import Failed
 from testbed.network import Network, inside
 from testbed.network import objection as network_objection
 from testbed.openvswitch import OpenVSwitch
@@ -23,6 +27,7 @@ OPENFLOW_IP: Final = "10.78.0.1"
 SWITCH_IP: Final = "10.78.0.2"
 GRPC_PORT: Final = 50868
 OPENFLOW_PORT: Final = 6653
+REDIS_PORT: Final = 6379
 BRIDGE: Final = "backhaul"
 DPID: Final = 1
 UPLINK: Final = 1
@@ -40,6 +45,7 @@ class Host:
     name: str
     namespace: str
     ip: str
+    mac: str
     device: str
     port: int
 
@@ -49,12 +55,13 @@ class BackhaulSite:
 
     Were the switch's ports in the controller's namespace, its kernel would answer hosts itself, past the switch.
     OpenFlow has a cable of its own, and TLS. Leaving the `with` block ends the switch and removes the namespaces.
-    `hosts`: gateways and others, in the order of their ports 2, 3, ... and addresses 10.77.0.2, 10.77.0.3, ...
+    `hosts`: `gateways` and then `sensors`, at the ports 2, 3, ... and the addresses 10.77.0.2, 10.77.0.3, ...
     """
 
-    def __init__(self, folder: Path, hosts: Sequence[str]) -> None:
+    def __init__(self, folder: Path, gateways: Sequence[str], sensors: Sequence[str] = ()) -> None:
         self.folder = folder
-        self._names = hosts
+        self._names = (*gateways, *sensors)
+        self._sensors = sensors
         self._stack = ExitStack()
         self.hosts: dict[str, Host] = {}
 
@@ -72,8 +79,8 @@ class BackhaulSite:
         return self
 
     def _join(self) -> None:
-        uplink = self.network.cable(self.switch_namespace, self.namespace, f"{CONTROLLER_IP}/24")
-        self.switch.port(BRIDGE, uplink, UPLINK)
+        self.uplink_device = self.network.cable(self.switch_namespace, self.namespace, f"{CONTROLLER_IP}/24")
+        self.switch.port(BRIDGE, self.uplink_device, UPLINK)
         near = self.network.cable(self.namespace, self.switch_namespace, f"{SWITCH_IP}/24", "openflow")
         self.network.within(self.namespace, ["ip", "address", "add", f"{OPENFLOW_IP}/24", "dev", near])
 
@@ -81,7 +88,8 @@ class BackhaulSite:
         namespace, ip = self.network.host(name), f"10.77.0.{number}"
         device = self.network.cable(self.switch_namespace, namespace, f"{ip}/24")
         self.switch.port(BRIDGE, device, number)
-        self.hosts[name] = Host(name, namespace, ip, device, number)
+        mac = self.network.within(namespace, ["cat", "/sys/class/net/eth0/address"]).strip()
+        self.hosts[name] = Host(name, namespace, ip, mac, device, number)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -118,6 +126,43 @@ class BackhaulSite:
         self.switch.dial(BRIDGE, f"ssl:{OPENFLOW_IP}:{OPENFLOW_PORT}")
         return folder
 
+    @contextmanager
+    def database(self, url: str, tls: Path) -> Iterator[None]:
+        """Let hosts reach the Redis on a unix socket (`url`) at the controller's address, see `database_url`."""
+        own = [str(tls / name) for name in ("ca.pem", "controller.pem", "controller.key")]
+        address = [CONTROLLER_IP, str(REDIS_PORT), url.removeprefix("unix://")]
+        command = [*self.inside("controller"), sys.executable, "-m", "testbed.tls_relay", *address, *own]
+        # from where this is imported, which need not be where it was started
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        relay = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        try:
+            assert relay.stdout is not None
+            if relay.stdout.readline() != "up\n":
+                raise Failed(f"nothing can listen on {CONTROLLER_IP}:{REDIS_PORT} in the controller's namespace")
+            yield
+        finally:
+            relay.kill()
+            relay.communicate()
+
+    def database_url(self, tls: Path, holder: str) -> str:
+        """The URL of that database for a host, with its certificate."""
+        keys = {
+            "ssl_ca_certs": "ca.pem",
+            "ssl_certfile": f"gateway-{holder}.pem",
+            "ssl_keyfile": f"gateway-{holder}.key",
+        }
+        query = "&".join(f"{option}={tls / name}" for option, name in keys.items())
+        return f"rediss://{CONTROLLER_IP}:{REDIS_PORT}?{query}"
+
+    def control_packets(self) -> dict[str, int]:
+        """Packets of each host that the switch has let through as control traffic."""
+        flows = self.switch.ofctl(["dump-flows", BRIDGE]).splitlines()
+        control = [line for line in flows if "priority=300," in line]
+        return {
+            host.name: sum(int(line.split("n_packets=")[1].split(",")[0]) for line in control if f"={host.ip}," in line)
+            for host in self.hosts.values()
+        }
+
     def tables(self, tls: Path, holder: str, backhaul: Mapping[str, object] = MappingProxyType({})) -> str:
         """The tables of the site file that make it run here, for the controller or for one gateway (`holder`).
 
@@ -125,6 +170,18 @@ class BackhaulSite:
         """
         settings = {"listen": f"{OPENFLOW_IP}:{OPENFLOW_PORT}", "poll_s": 1.0, **backhaul}
         lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+        hosts = (self.hosts[name] for name in self._sensors)
+        fixed = "".join(
+            f"""
+[[backhaul.host]]
+name = "{host.name}"
+switch = "{BRIDGE}"
+port = {host.port}
+mac = "{host.mac}"
+address = "{host.ip}"
+"""
+            for host in hosts
+        )
         return f"""
 [tls]
 ca = "{tls}/ca.pem"
@@ -138,4 +195,4 @@ key = "{tls}/{holder}.key"
 name = "{BRIDGE}"
 dpid = {DPID}
 uplink = {UPLINK}
-"""
+{fixed}"""

@@ -93,15 +93,20 @@ def run_demo(options: DemoOptions, stop: threading.Event, show: Callable[[View],
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="airshed-demo-")))
         site_file = folder / "demo.toml"
         site_file.write_text(text)
-        url = os.environ.get("REDIS_URL") or stack.enter_context(private_server())
+        # behind the switch nobody reaches a database of this machine: the demo has its own there
+        given = None if options.backhaul else os.environ.get("REDIS_URL")
+        url = given or stack.enter_context(private_server())
         database = connect(url)
         stack.callback(database.close)
         database.ping()
         database.forget(NAME)
         stack.callback(_forget, database)
         parts = stack.enter_context(Supervisor(folder, {"REDIS_URL": url}))
-        at = _hosts(stack, folder, text) if options.backhaul else dict.fromkeys(HOSTS, (site_file, ()))
+        backhaul = stack.enter_context(BackhaulSite(folder, HOSTS[1:2], HOSTS[2:])) if options.backhaul else None
+        at = _hosts(stack, backhaul, url, text) if backhaul else dict.fromkeys(HOSTS, (site_file, ()))
         parts.start("controller", ["controller", str(at["controller"][0])], within=at["controller"][1])
+        if backhaul:
+            _wait_for_switch(parts, database, stop)
         sensor = ["sense", "--site", str(at["sensor-1"][0]), "--seed", str(options.seed)]
         parts.start("sensor", sensor, within=at["sensor-1"][1])
         _wait_for_sensing(parts, database, stop)
@@ -117,19 +122,30 @@ def run_demo(options: DemoOptions, stop: threading.Event, show: Callable[[View],
         parts.start("agent", agent, lambda line: outcomes.append(json.loads(line)), at["gateway-1"][1])
         _watch(parts, database, options, outcomes, stop, show)
         parts.stop()
-        return _summary(options, site, database, outcomes)
+        through = {"backhaul_packets": backhaul.control_packets()} if backhaul else {}
+        return {**_summary(options, site, database, outcomes), **through}
 
 
-def _hosts(stack: ExitStack, folder: Path, text: str) -> dict[str, tuple[Path, Sequence[str]]]:
+def _hosts(stack: ExitStack, site: BackhaulSite, url: str, text: str) -> dict[str, tuple[Path, Sequence[str]]]:
     """The parts' own hosts behind a switch: for each its site file, and what its command begins with to run there."""
-    site = stack.enter_context(BackhaulSite(folder, HOSTS[1:]))
-    tls = site.certificates(["gateway-1"])
+    tls = site.certificates(HOSTS[1:])
+    stack.enter_context(site.database(url, tls))
     found: dict[str, tuple[Path, Sequence[str]]] = {}
-    for host, holder in zip(HOSTS, ("controller", "gateway-1", "controller"), strict=True):
-        site_file = folder / f"{host}.toml"
-        site_file.write_text(text + site.tables(tls, holder if holder == "controller" else f"gateway-{holder}"))
-        found[host] = site_file, site.inside(host)
+    for host in HOSTS:
+        site_file = site.folder / f"{host}.toml"
+        site_file.write_text(text + site.tables(tls, host if host == "controller" else f"gateway-{host}"))
+        database = [] if host == "controller" else ["env", f"REDIS_URL={site.database_url(tls, host)}"]
+        found[host] = site_file, [*site.inside(host), *database]
     return found
+
+
+def _wait_for_switch(parts: Supervisor, database: ChannelStatusDatabase, stop: threading.Event) -> None:
+    """Until the sensor's way to the database is open."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not _backhaul_events(database) and not stop.wait(0.05):
+        parts.check()
+        if time.monotonic() > deadline:
+            raise Failed(f"no switch dialled within {START_TIMEOUT_S:g} s: {parts.last_line('controller')}")
 
 
 def _backhaul_events(database: ChannelStatusDatabase) -> list[dict[str, Any]]:

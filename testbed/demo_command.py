@@ -43,7 +43,7 @@ def demo(
     Sensor, controller and gateway agent are processes of their own; the database is REDIS_URL, else a private
     redis-server that ends with the demo. The devices ask for a subchannel before each packet; at the end the same
     packets are counted with random access. Ctrl-C stops everything. With --backhaul the agent reaches the controller
-    through Open vSwitch and over mutual TLS, see docs/backhaul.md.
+    and the sensor a private database through Open vSwitch and over mutual TLS, see docs/backhaul.md.
     """
     from terminal.signals import stopped_by_signals
     from testbed.demo import DemoOptions, run_demo
@@ -60,4 +60,6 @@ def demo(
         for event in found.get("backhaul", ()):
             at = f" port {event['port']}" if event["port"] else ""
             click.echo(f"switch {event['switch']}{at}: {event['state']} {event['gateway']} ({event['reason']})")
+        for host, packets in found.get("backhaul_packets", {}).items():
+            click.echo(f"the switch let {packets} packets of {host} through as control traffic")
     return INTERRUPTED if stop.is_set() else 0

@@ -83,3 +83,8 @@ class FakeSwitch:
     def meters(self, in_port: int, packet: Packet) -> frozenset[int]:
         """The meters a packet passes."""
         return frozenset(flow.meter for flow in self.path(in_port, packet) if flow.meter)
+
+    def queue(self, in_port: int, packet: Packet) -> int | None:
+        """The queue that a packet leaves by, None for its ports' default."""
+        named = [flow.queue for flow in self.path(in_port, packet) if flow.queue is not None]
+        return named[-1] if named else None

@@ -13,7 +13,7 @@ from channel_status import records
 from channel_status.protocol import DatabaseAway
 from controller.backhaul.codec import flows_of, message, meters_of
 from controller.backhaul.effects import Cut, Effect, HangUp, Mended, Send, Tell
-from controller.backhaul.policy import policy_of
+from controller.backhaul.policy import fixed_hosts, policy_of
 from controller.backhaul.post import Closed, Ended, Item, Post, Registered
 from controller.backhaul.state import Backhaul
 from controller.backhaul.values import Place, Plan
@@ -73,7 +73,9 @@ class BackhaulApp(App):  # type: ignore[misc]
         assert office.backhaul is not None
         self._office = office
         self._post: Post = office.backhaul
-        self._state = Backhaul(policy_of(site), site.backhaul.switch, site.controller.hold_s)
+        self._policy = policy_of(site)
+        self._uplinks = {table.dpid: table.uplink for table in site.backhaul.switch}
+        self._state = Backhaul(self._policy, site.backhaul.switch, site.controller.hold_s, fixed_hosts(site))
         self._datapaths: dict[Any, Any] = {}
         self._readings: dict[int, _Reading] = {}
         self._reread_s: dict[int, float] = {}
@@ -165,6 +167,15 @@ class BackhaulApp(App):  # type: ignore[misc]
         up = frozenset(port.port_no for port in ports if _is_up(datapath.ofproto, port))
         self._do(self._state.switch_up(datapath.id, up, present, self._office.clock()))
 
+        if self._policy.queues and datapath.id in self._uplinks:
+            uplink = self._uplinks[datapath.id]
+            datapath.send_msg(datapath.ofproto_parser.OFPQueueGetConfigRequest(datapath, uplink))
+
+    @set_ev_cls(ofp_event.EventOFPQueueGetConfigReply, MAIN_DISPATCHER)
+    def _queues(self, event: Any) -> None:
+        present = frozenset(queue.queue_id for queue in event.msg.queues)
+        self._do(self._state.queues(event.msg.datapath.id, present))
+
     @set_ev_cls(ofp_event.EventOFPPortStatus, MAIN_DISPATCHER)
     def _port(self, event: Any) -> None:
         datapath, port = event.msg.datapath, event.msg.desc
@@ -183,6 +194,8 @@ class BackhaulApp(App):  # type: ignore[misc]
     def _refused(self, event: Any) -> None:
         """A switch refused a change: what it holds is not what we think, so it is asked again."""
         datapath, now_s = event.msg.datapath, self._office.clock()
+        if event.msg.type == datapath.ofproto.OFPET_QUEUE_OP_FAILED:
+            return  # it has no queues to tell of, which is known by now
         log.warning("switch %s refused a message: type %d code %d", self._state.switch_name(datapath.id),
                     event.msg.type, event.msg.code)  # fmt: skip
         self._office.metrics.backhaul.refused.inc()

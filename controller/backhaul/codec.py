@@ -47,7 +47,8 @@ def _instructions(datapath: Any, flow: Flow) -> list[Any]:
     ofproto, parser = datapath.ofproto, datapath.ofproto_parser
     instructions = [parser.OFPInstructionMeter(flow.meter)] if flow.meter else []
     if flow.outputs:
-        actions = [parser.OFPActionOutput(port, SEEN_BYTES if port == TO_CONTROLLER else 0) for port in flow.outputs]
+        actions = [] if flow.queue is None else [parser.OFPActionSetQueue(flow.queue)]
+        actions += [parser.OFPActionOutput(port, SEEN_BYTES if port == TO_CONTROLLER else 0) for port in flow.outputs]
         instructions.append(parser.OFPInstructionActions(ofproto.OFPIT_APPLY_ACTIONS, actions))
     if flow.goto is not None:
         instructions.append(parser.OFPInstructionGotoTable(flow.goto))
@@ -56,16 +57,20 @@ def _instructions(datapath: Any, flow: Flow) -> list[Any]:
 
 def flow_of(entry: Any) -> Flow:
     """The flow of a flow-mod, or of one entry of a flow statistics reply."""
-    meter, outputs, goto = 0, [], None
+    meter, outputs, goto, queue = 0, [], None, None
     for instruction in entry.instructions:
         if hasattr(instruction, "meter_id"):
             meter = instruction.meter_id
         elif hasattr(instruction, "actions"):
-            outputs += [getattr(action, "port", FOREIGN) for action in instruction.actions]
+            for action in instruction.actions:
+                if hasattr(action, "queue_id"):
+                    queue = action.queue_id
+                else:
+                    outputs.append(getattr(action, "port", FOREIGN))
         else:
             goto = getattr(instruction, "table_id", FOREIGN)
     match: Match = tuple(sorted(entry.match.items()))
-    return Flow(entry.table_id, entry.priority, match, entry.cookie, meter, tuple(outputs), goto)
+    return Flow(entry.table_id, entry.priority, match, entry.cookie, meter, tuple(outputs), goto, queue)
 
 
 def meter_of(entry: Any) -> Meter:

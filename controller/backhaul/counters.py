@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -15,7 +16,18 @@ from controller.backhaul.plan import FIRST_GATEWAY_METER
 
 FlowKey = tuple[str, str, str, str]
 MeterKey = tuple[str, str, str, str]
-PortKey = tuple[str, str, str]
+PortKey = tuple[str, str]
+QueueKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A whole reading of one switch."""
+
+    flows: Mapping[FlowKey, list[int]]
+    meters: Mapping[MeterKey, int]
+    ports: Mapping[PortKey, tuple[int, int, int]]
+    queues: Mapping[QueueKey, tuple[int, int, int]]
 
 
 class BackhaulCounters(Collector):
@@ -26,8 +38,8 @@ class BackhaulCounters(Collector):
         self._flows: dict[str, dict[tuple[FlowKey, object], tuple[int, int]]] = defaultdict(dict)
         self._meters: dict[str, dict[MeterKey, int]] = defaultdict(dict)
         self._ports: dict[str, dict[PortKey, tuple[int, int, int]]] = defaultdict(dict)
-        self._shown: dict[str, tuple[dict[FlowKey, list[int]], dict[MeterKey, int], dict[PortKey, tuple[int, ...]]]]
-        self._shown = {}
+        self._queues: dict[str, dict[QueueKey, tuple[int, int, int]]] = defaultdict(dict)
+        self._shown: dict[str, _Shown] = {}
         self.switches = Gauge("airshed_backhaul_switches", "Switches connected", registry=registry)
         self.events = Counter("airshed_backhaul_events", "What happened on the backhaul", ["state"], registry=registry)
         self.refused = Counter("airshed_backhaul_refused", "Messages that a switch refused", registry=registry)
@@ -48,7 +60,12 @@ class BackhaulCounters(Collector):
 
     def port(self, switch: str, port: int, entry: Any) -> None:
         """One port: bytes in and out, packets dropped."""
-        self._ports[switch][switch, str(port), ""] = entry.rx_bytes, entry.tx_bytes, entry.rx_dropped + entry.tx_dropped
+        self._ports[switch][switch, str(port)] = entry.rx_bytes, entry.tx_bytes, entry.rx_dropped + entry.tx_dropped
+
+    def queue(self, switch: str, port: int, entry: Any) -> None:
+        """One queue: packets and bytes sent, packets it had no room for."""
+        values = entry.tx_packets, entry.tx_bytes, entry.tx_errors
+        self._queues[switch][switch, str(port), str(entry.queue_id)] = values
 
     def publish(self, switch: str) -> None:
         """The reading of a switch is complete: show it."""
@@ -58,7 +75,9 @@ class BackhaulCounters(Collector):
             total[0] += packets
             total[1] += octets
         with self._lock:
-            self._shown[switch] = flows, self._meters.pop(switch, {}), dict(self._ports.pop(switch, {}))
+            self._shown[switch] = _Shown(
+                flows, self._meters.pop(switch, {}), self._ports.pop(switch, {}), self._queues.pop(switch, {})
+            )
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Called by Prometheus' registry."""
@@ -70,15 +89,27 @@ class BackhaulCounters(Collector):
             CounterMetricFamily(f"airshed_backhaul_port_{what}", f"{what} of a port", labels=["switch", "port"])
             for what in ("received_bytes", "sent_bytes", "dropped_packets")
         ]
+        queues = [
+            CounterMetricFamily(
+                f"airshed_backhaul_queue_{what}", f"{what} of a queue", labels=["switch", "port", "queue"]
+            )
+            for what in ("sent_packets", "sent_bytes", "dropped_packets")
+        ]
         with self._lock:
             shown = list(self._shown.values())
-        for flows, meters, by_port in shown:
-            for flow_key, (n, size) in flows.items():
+        for reading in shown:
+            for flow_key, (n, size) in reading.flows.items():
                 packets.add_metric(flow_key, n)
                 octets.add_metric(flow_key, size)
-            for meter_key, n in meters.items():
+            for meter_key, n in reading.meters.items():
                 dropped.add_metric(meter_key, n)
-            for port_key, values in by_port.items():
-                for family, value in zip(ports, values, strict=True):
-                    family.add_metric(port_key[:2], value)
-        yield from (packets, octets, dropped, *ports)
+            for port_key, values in reading.ports.items():
+                _add(ports, port_key, values)
+            for queue_key, values in reading.queues.items():
+                _add(queues, queue_key, values)
+        yield from (packets, octets, dropped, *ports, *queues)
+
+
+def _add(families: Sequence[CounterMetricFamily], labels: Sequence[str], values: Sequence[int]) -> None:
+    for family, value in zip(families, values, strict=True):
+        family.add_metric(labels, value)

@@ -9,7 +9,7 @@ from controller.backhaul.difference import Change
 
 State = Literal[
     "switch connected", "switch lost", "switch returned", "unknown switch",
-    "port down", "port up",
+    "port down", "port up", "queue missing",
     "gateway admitted", "gateway moved", "admission ended",
 ]  # fmt: skip
 

@@ -6,12 +6,13 @@ port of its gateway. Gateways never reach each other.
 | table, priority | what | then |
 |---|---|---|
 | 0, 400 | from the uplink | table 1 |
-| 0, 300 | admitted gateway to the controller's ports | its control meter, uplink |
-| 0, 200 | admitted gateway, anything else, and its ARP | its user (ARP: control) meter, uplink |
+| 0, 300 | admitted gateway or fixed host to the controller's ports | its control meter, uplink |
+| 0, 200 | admitted gateway, anything else | its user meter, uplink |
+| 0, 200 | ARP of either | its control meter, uplink |
 | 0, 150 | the controller's or an attached gateway's address from anywhere else | dropped |
 | 0, 100 | unknown source dialling the controller, and its ARP for it | the port's meter, uplink, and seen |
 | 0, 10 and 0 | the rest, counted for each port | dropped |
-| 1, 200 | to an admitted gateway | its port |
+| 1, 200 | to an admitted gateway or fixed host | its port |
 | 1, 100 | the controller's answers to one who dials | its port |
 | 1, 0 | the rest | dropped |
 """
@@ -80,7 +81,9 @@ def plan(switch: Switch, registrations: Iterable[Registration], sightings: Itera
     for registration in admitted.values():
         flows += _admitted(registration, switch.uplink, policy)
         meters.append(_meter(control_meter(registration.number), policy.control_kbit_s))
-        meters.append(_meter(user_meter(registration.number), policy.user_kbit_s))
+        if not registration.fixed:
+            flows.append(_user(registration, switch.uplink, policy))
+            meters.append(_meter(user_meter(registration.number), policy.user_kbit_s))
     for place in dialling.values():
         flows += _answers(place, policy)
     return Plan(frozenset(flows), frozenset(meters))
@@ -139,11 +142,9 @@ def _admitted(registration: Registration, uplink: int, policy: Policy) -> Iterat
     def named(kind: Kind) -> int:
         return cookie(policy.site, kind, number)
 
-    control, user = control_meter(number), user_meter(number)
+    control = control_meter(number)
     for match in _control_matches(place, policy):
-        yield Flow(ADMISSION, 300, match, named(Kind.CONTROL), control, (uplink,))
-    anything = matching(in_port=place.port, eth_src=place.mac, eth_type=IPV4, ipv4_src=place.ip)
-    yield Flow(ADMISSION, 200, anything, named(Kind.USER), user, (uplink,))
+        yield Flow(ADMISSION, 300, match, named(Kind.CONTROL), control, (uplink,), queue=policy.control_queue)
     arp = matching(in_port=place.port, eth_src=place.mac, eth_type=ARP, arp_spa=place.ip)
     yield Flow(ADMISSION, 200, arp, named(Kind.ADDRESS), control, (uplink,))
     if registration.attached:
@@ -152,6 +153,15 @@ def _admitted(registration: Registration, uplink: int, policy: Policy) -> Iterat
     to_gateway = matching(eth_type=IPV4, eth_dst=place.mac, ipv4_dst=place.ip)
     yield Flow(DOWNSTREAM, 200, to_gateway, named(Kind.DOWN), outputs=(place.port,))
     yield Flow(DOWNSTREAM, 200, matching(eth_type=ARP, arp_tpa=place.ip), named(Kind.DOWN), outputs=(place.port,))
+
+
+def _user(registration: Registration, uplink: int, policy: Policy) -> Flow:
+    """Whatever else a gateway sends; a fixed host has no business to."""
+    place = registration.place
+    anything = matching(in_port=place.port, eth_src=place.mac, eth_type=IPV4, ipv4_src=place.ip)
+    named = cookie(policy.site, Kind.USER, registration.number)
+    meter = user_meter(registration.number)
+    return Flow(ADMISSION, 200, anything, named, meter, (uplink,), queue=policy.user_queue)
 
 
 def _answers(place: Place, policy: Policy) -> Iterator[Flow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
-from controller.backhaul.values import Policy
+from controller.backhaul.values import Place, Policy, Registration
 from controller.openflow import OpenFlowListen
 from spectrum.errors import BadInput
 from spectrum.site_file import Site
@@ -28,8 +28,26 @@ def policy_of(site: Site) -> Policy:
     control_tcp = tuple(dict.fromkeys((*table.control_tcp, *((redis,) if redis else ()))))
     return Policy(
         site.name, address, int(port), control_tcp, table.control_udp,
-        table.control_kbit_s, table.user_kbit_s, table.dial_kbit_s,
+        table.control_kbit_s, table.user_kbit_s, table.dial_kbit_s, table.control_queue, table.user_queue,
     )  # fmt: skip
+
+
+def fixed_hosts(site: Site) -> tuple[Registration, ...]:
+    """The hosts that the site file gives a place; BadInput when it names a switch or an address that is none."""
+    assert site.backhaul is not None
+    dpids = {switch.name: switch.dpid for switch in site.backhaul.switch}
+    found = []
+    for number, host in enumerate(site.backhaul.host, start=1):
+        if host.switch not in dpids:
+            names = ", ".join(dpids)
+            raise BadInput(f"backhaul.host {host.name}: expected one of the switches {names}, got {host.switch!r}")
+        try:
+            ipaddress.IPv4Address(host.address)
+        except ValueError:
+            raise BadInput(f"backhaul.host {host.name}: expected an IPv4 address, got {host.address!r}") from None
+        place = Place(dpids[host.switch], host.port, host.mac, host.address)
+        found.append(Registration(number, host.name, place, fixed=True))
+    return tuple(found)
 
 
 def openflow_listen(site: Site) -> OpenFlowListen:

@@ -31,15 +31,24 @@ class _Known:
 
 
 class Backhaul:
-    """The backhaul of a site. `hold_s`: how long the place of a gateway is kept whose agent is away."""
+    """The backhaul of a site.
 
-    def __init__(self, policy: Policy, switches: tuple[BackhaulSwitch, ...], hold_s: float) -> None:
+    hold_s: how long the place of a gateway is kept whose agent is away. hosts: who is admitted without an agent.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        switches: tuple[BackhaulSwitch, ...],
+        hold_s: float,
+        hosts: tuple[Registration, ...] = (),
+    ) -> None:
         self._policy = policy
         self._tables = {table.dpid: table for table in switches}
         self._hold_s = hold_s
         self._switches: dict[int, Switch] = {}
         self._present: dict[int, Plan] = {}
-        self._known: dict[int, _Known] = {}
+        self._known = {host.number: _Known(host, None) for host in hosts}
         self._sightings: dict[str, tuple[Place, float]] = {}
         self._streams: Counter[str] = Counter()
         self._ever_up: set[int] = set()
@@ -103,8 +112,10 @@ class Backhaul:
         effects: list[Effect] = []
         for registration in here:
             if up:
-                effects.append(Tell("port up", name, "its gateway is admitted as before", port, registration.gateway))
-                if self._streams[registration.gateway]:
+                effects.append(
+                    Tell("port up", name, "who is admitted there is so as before", port, registration.gateway)
+                )
+                if self._streams[registration.gateway] and not registration.fixed:
                     effects.append(Mended(registration.gateway, f"port {port} of {name} is up again"))
             else:
                 effects += self._cut(registration, f"port {port} of {name} went down")
@@ -119,7 +130,16 @@ class Backhaul:
     def _cut(self, registration: Registration, reason: str) -> list[Effect]:
         place, gateway = registration.place, registration.gateway
         told = Tell("port down", self.switch_name(place.dpid), reason, place.port, gateway)
-        return [told, Cut(gateway, reason)] if gateway else [told]
+        return [told, Cut(gateway, reason)] if gateway and not registration.fixed else [told]
+
+    def queues(self, dpid: int, present: frozenset[int]) -> list[Effect]:
+        """A switch has told which queues its uplink has. A packet for one that it lacks takes the default."""
+        if dpid not in self._switches:
+            return []
+        missing = sorted(self._policy.queues - present)
+        reason = f"the uplink has no queue {', '.join(map(str, missing))}: make it there, OpenFlow cannot"
+        told = Tell("queue missing", self.switch_name(dpid), reason, self._switches[dpid].uplink)
+        return [told] if missing else []
 
     def seen(self, place: Place, now_s: float) -> list[Effect]:
         """An unknown source dials the controller. The first to use an address keeps it while it is heard."""
@@ -149,9 +169,7 @@ class Backhaul:
         if place is None:
             return []  # it does not come through a switch of ours
         effects: list[Effect] = []
-        old = next(
-            (known.registration for known in self._known.values() if known.registration.gateway == gateway), None
-        )
+        old = next((r for r in self.registrations if r.gateway == gateway and not r.fixed), None)
         if old is not None and old.place != place:
             effects.append(Tell("gateway moved", self.switch_name(place.dpid), f"from {self._where(old.place)}",
                                 place.port, gateway))  # fmt: skip
@@ -187,7 +205,7 @@ class Backhaul:
             return []
         del self._streams[gateway]
         for known in self._known.values():
-            if known.registration.gateway == gateway:
+            if known.registration.gateway == gateway and not known.registration.fixed:
                 known.away_s = now_s
         return self._sends(now_s)
 

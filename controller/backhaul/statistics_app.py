@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+from controller.backhaul.policy import policy_of
 from controller.backhaul.values import Kind, read_cookie
 from controller.office import Office
 from controller.sdn_base import (
@@ -27,7 +28,7 @@ PATIENCE_S: Final = 30.0
 
 
 class StatisticsApp(App):  # type: ignore[misc]
-    """Polls flow, meter and port counters of every switch."""
+    """Polls flow, meter and port counters of every switch, and those of queues where the policy names some."""
 
     OFP_VERSIONS = (ofproto_v1_3.OFP_VERSION,)
 
@@ -39,6 +40,8 @@ class StatisticsApp(App):  # type: ignore[misc]
         self._site = site.name
         self._poll_s = site.backhaul.poll_s
         self._names = {table.dpid: table.name for table in site.backhaul.switch}
+        self._uplinks = {table.dpid: table.uplink for table in site.backhaul.switch}
+        self._queues = policy_of(site).queues
         self._post = office.backhaul
         self._counters = office.metrics.backhaul
         self._datapaths: dict[Any, Any] = {}
@@ -78,6 +81,9 @@ class StatisticsApp(App):  # type: ignore[misc]
         self._asked[datapath.id] = datapath.set_xid(last), now_s
         datapath.send_msg(parser.OFPFlowStatsRequest(datapath, table_id=ofproto.OFPTT_ALL))
         datapath.send_msg(parser.OFPMeterStatsRequest(datapath, meter_id=ofproto.OFPM_ALL))
+        if self._queues:
+            uplink = self._uplinks[datapath.id]
+            datapath.send_msg(parser.OFPQueueStatsRequest(datapath, 0, uplink, ofproto.OFPQ_ALL))
         datapath.send_msg(last)
 
     @set_ev_cls(ofp_event.EventOFPFlowStatsReply, MAIN_DISPATCHER)
@@ -101,6 +107,12 @@ class StatisticsApp(App):  # type: ignore[misc]
         for entry in event.msg.body:
             dropped = sum(band.packet_band_count for band in entry.band_stats)
             self._counters.meter(switch, entry.meter_id, self._post.names, dropped)
+
+    @set_ev_cls(ofp_event.EventOFPQueueStatsReply, MAIN_DISPATCHER)
+    def _queue(self, event: Any) -> None:
+        switch = self._names.get(event.msg.datapath.id, "")
+        for entry in event.msg.body:
+            self._counters.queue(switch, entry.port_no, entry)
 
     @set_ev_cls(ofp_event.EventOFPPortStatsReply, MAIN_DISPATCHER)
     def _ports(self, event: Any) -> None:

@@ -48,16 +48,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Registration:
-    """A gateway whose agent registered from `place`.
+    """A gateway whose agent registered from `place`, or a host that the site file puts there (`fixed`).
 
-    number: names it in cookies and meters. gateway: empty while a restarted controller knows it only from the switch.
-    attached: its agent's stream is up, so nobody else may use its address.
+    number: names it in cookies and meters. gateway: its name, empty while a restarted controller knows it only from the
+    switch. attached: its agent's stream is up (or it is fixed), so nobody else may use its address.
     """
 
     number: int
     gateway: str
     place: Place
     attached: bool = True
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What passes: the controller's address and its ports, and the rates in kbit/s."""
+    """What passes: the controller's address and its ports, the rates in kbit/s, and the queues, None for none."""
 
     site: str
     address: str
@@ -81,11 +82,21 @@ class Policy:
     control_kbit_s: int
     user_kbit_s: int
     dial_kbit_s: int
+    control_queue: int | None = None
+    user_queue: int | None = None
+
+    @property
+    def queues(self) -> frozenset[int]:
+        """The queues that an uplink should have."""
+        return frozenset(queue for queue in (self.control_queue, self.user_queue) if queue is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One flow entry. meter: 0 for none. outputs: ports it leaves by; neither outputs nor goto: it is dropped."""
+    """One flow entry. meter: 0 for none. outputs: ports it leaves by; neither outputs nor goto: it is dropped.
+
+    queue: the queue of those ports, None for their default.
+    """
 
     table: int
     priority: int
@@ -94,6 +105,7 @@ class Flow:
     meter: int = 0
     outputs: tuple[int, ...] = ()
     goto: int | None = None
+    queue: int | None = None
 
     @property
     def key(self) -> tuple[int, int, Match]:

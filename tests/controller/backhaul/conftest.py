@@ -31,7 +31,7 @@ def base(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def bench(base: str) -> Iterator[Bench]:
-    """Two gateways and a stranger behind one switch, with the controller up."""
+    """Two gateways, a stranger and a sensor behind one switch, with the controller up."""
     why_not = objection()
     if why_not:
         pytest.skip(why_not)
@@ -39,7 +39,7 @@ def bench(base: str) -> Iterator[Bench]:
     try:
         with ExitStack() as stack:
             url = stack.enter_context(private_server())
-            site = stack.enter_context(BackhaulSite(folder, ["gw-1", "gw-2", "stranger"]))
+            site = stack.enter_context(BackhaulSite(folder, ["gw-1", "gw-2", "stranger"], ["sensor-1"]))
             yield Bench(site, url, stack, base)
     finally:
         shutil.rmtree(folder)

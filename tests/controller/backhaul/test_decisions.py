@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,10 +56,9 @@ def down(place: Place, source_port: int = 50868) -> dict[str, int | str]:
 
 def protocol() -> Any:
     """What a datapath carries: the parser of OpenFlow 1.3."""
-    from os_ken.ofproto import ofproto_v1_3
-    from os_ken.ofproto.ofproto_protocol import ProtocolDesc
+    from controller.sdn_base import ofproto_v1_3, ofproto_v1_3_parser
 
-    return ProtocolDesc(ofproto_v1_3.OFP_VERSION)
+    return SimpleNamespace(ofproto=ofproto_v1_3, ofproto_parser=ofproto_v1_3_parser)
 
 
 @dataclass
@@ -79,8 +79,7 @@ class Bench:
 
     def through_the_wire(self, sent: Any) -> Any:
         """What a switch makes of the bytes of a message."""
-        from os_ken.ofproto import ofproto_v1_3_parser as parser
-
+        parser = self.protocol.ofproto_parser
         sent.set_xid(1)
         sent.serialize()
         kind = parser.OFPFlowMod if isinstance(sent, parser.OFPFlowMod) else None
@@ -147,6 +146,79 @@ def test_control_traffic_has_a_meter_of_its_own(bench: Bench) -> None:
     assert bench.switch.meters(2, udp(GW1, 9)) == {user_meter(1)}
     assert bench.switch.meters(3, udp(GW2, 9)) == {user_meter(2)}
     assert bench.switch.meters(3, tcp(GW2, 50868)) == {control_meter(2)}
+
+
+def test_each_class_leaves_by_the_queue_that_the_policy_names() -> None:
+    bench = Bench(Backhaul(replace(POLICY, control_queue=1, user_queue=0), (TABLE,), 60.0))
+    bench.connect()
+    bench.admit("gw-1", GW1)
+    assert bench.switch.queue(2, tcp(GW1, 50868)) == 1
+    assert bench.switch.queue(2, udp(GW1, 1700)) == 1
+    assert bench.switch.queue(2, udp(GW1, 9)) == 0
+    assert bench.switch.queue(2, arp(GW2)) is None
+    assert bench.switch.leaves_by(2, udp(GW1, 9)) == {1}
+    told = bench.state.queues(7, frozenset({0, 5}))
+    assert states(told) == ["queue missing"]
+    assert "queue 1:" in told[0].reason
+    assert bench.state.queues(7, frozenset({0, 1, 5})) == []
+    assert bench.state.queues(99, frozenset()) == []
+    without = Bench(switch=bench.switch)  # a restart without queues takes them back, and lets all pass meanwhile
+    without.connect(NOW + 1)
+    assert bench.switch.queue(2, tcp(GW1, 50868)) is None
+    assert bench.switch.leaves_by(2, tcp(GW1, 50868)) == {1}
+
+
+SENSOR = Place(7, 4, "02:00:00:00:00:04", "10.0.0.4")
+
+
+def with_sensor(switch: FakeSwitch | None = None) -> Bench:
+    """A bench whose site file gives a sensor its place."""
+    hosts = (Registration(1, "sensor-1", SENSOR, fixed=True),)
+    made = Bench(Backhaul(POLICY, (TABLE,), 60.0, hosts), switch or FakeSwitch())
+    made.connect()
+    return made
+
+
+def test_a_fixed_host_may_use_the_control_ports_from_its_place_and_nothing_else() -> None:
+    bench = with_sensor()
+    assert bench.switch.leaves_by(4, tcp(SENSOR, 6379)) == {1}
+    assert bench.switch.meters(4, tcp(SENSOR, 6379)) == {control_meter(1)}
+    assert bench.switch.leaves_by(1, down(SENSOR, 6379)) == {4}
+    for packet in (udp(SENSOR, 9), tcp(SENSOR, 22), tcp(SENSOR, 6379, "10.0.0.9")):
+        assert bench.switch.leaves_by(4, packet) == set()
+    assert bench.switch.leaves_by(2, tcp(SENSOR, 6379)) == set()  # from another port
+    assert bench.switch.leaves_by(4, tcp(replace(SENSOR, mac=GW1.mac), 6379)) == set()
+    bench.do(bench.state.tick(NOW + 1000))
+    assert bench.switch.leaves_by(4, tcp(SENSOR, 6379)) == {1}
+
+
+def test_a_fixed_host_holds_no_leases() -> None:
+    bench = with_sensor()
+    effects = bench.do(bench.state.port(7, 4, False, NOW))
+    assert effects == [Tell("port down", "roof", "port 4 of roof went down", 4, "sensor-1")]
+    assert bench.switch.leaves_by(4, tcp(SENSOR, 6379)) == set()
+    assert states(bench.do(bench.state.port(7, 4, True, NOW + 1))) == ["port up"]
+    assert bench.switch.leaves_by(4, tcp(SENSOR, 6379)) == {1}
+
+
+def test_a_gateway_called_like_a_fixed_host_is_admitted_as_well() -> None:
+    bench = with_sensor()
+    bench.admit("sensor-1", GW1)
+    assert bench.switch.leaves_by(2, udp(GW1, 9)) == {1}
+    assert bench.switch.leaves_by(4, tcp(SENSOR, 6379)) == {1}
+    bench.do(bench.state.ended("sensor-1", NOW + 1))
+    bench.do(bench.state.tick(NOW + 100))
+    assert bench.switch.leaves_by(2, udp(GW1, 9)) == set()
+    assert bench.switch.leaves_by(4, tcp(SENSOR, 6379)) == {1}
+
+
+def test_a_site_file_that_gains_a_host_does_not_cut_off_the_gateway_whose_number_it_takes(bench: Bench) -> None:
+    bench.admit("gw-1", GW1)  # number 1
+    restarted = with_sensor(bench.switch)
+    assert bench.switch.leaves_by(2, udp(GW1, 9)) == {1}
+    assert bench.switch.leaves_by(4, tcp(SENSOR, 6379)) == {1}
+    restarted.do(restarted.state.registered("gw-1", GW1.ip, NOW + 1))
+    assert bench.switch.meters(2, udp(GW1, 9)).isdisjoint(bench.switch.meters(4, tcp(SENSOR, 6379)))
 
 
 def test_gateways_do_not_reach_each_other(bench: Bench) -> None:
@@ -288,9 +360,12 @@ def test_two_gateways_behind_one_address_share_its_meters(bench: Bench) -> None:
 
 places = st.builds(Place, st.just(7), st.integers(2, 5), st.sampled_from([GW1.mac, GW2.mac]),
                    st.sampled_from(["10.0.0.2", "10.0.0.3", "10.0.0.4"]))  # fmt: skip
-registrations = st.lists(st.builds(Registration, st.integers(1, 9), st.just("g"), places, st.booleans()), max_size=6)
+registrations = st.lists(
+    st.builds(Registration, st.integers(1, 9), st.just("g"), places, st.booleans(), st.booleans()), max_size=6
+)
+policies = st.builds(replace, st.just(POLICY), control_queue=st.sampled_from([None, 0, 1]))
 switches = st.builds(Switch, st.just(7), st.just(1), st.frozensets(st.integers(2, 5)))
-plans = st.builds(plan, switches, registrations, st.lists(places, max_size=5), st.just(POLICY))
+plans = st.builds(plan, switches, registrations, st.lists(places, max_size=5), policies)
 
 
 @settings(max_examples=100, deadline=None)
@@ -322,12 +397,20 @@ def test_a_source_leaves_only_by_the_uplink(wanted: Plan, source: Place, in_port
 SITE = '[site]\nname = "s"\n[controller]\nlisten = "10.0.0.1:50868"\n[backhaul]\n{more}\n[[backhaul.switch]]\n{switch}'
 
 
+HOST = 'name = "sensor-1", port = 4, mac = "02:00:00:00:00:04"'
+
+
 def test_the_site_file_says_what_passes() -> None:
-    from controller.backhaul.policy import openflow_listen, policy_of
+    from controller.backhaul.policy import fixed_hosts, openflow_listen, policy_of
 
     site = parse_site(SITE.format(more="", switch='name = "roof"\ndpid = 7\nuplink = 1'), "t.toml")
     assert policy_of(site) == POLICY
     assert openflow_listen(site) == OpenFlowListen("127.0.0.1", 6653)
+    assert fixed_hosts(site) == ()
+    more = f'control_queue = 1\nhost = [{{{HOST}, switch = "roof", address = "10.0.0.4"}}]'
+    site = parse_site(SITE.format(more=more, switch='name = "roof"\ndpid = 7\nuplink = 1'), "t.toml")
+    assert fixed_hosts(site) == (Registration(1, "sensor-1", SENSOR, fixed=True),)
+    assert policy_of(site) == replace(POLICY, control_queue=1)
 
 
 @pytest.mark.parametrize(
@@ -337,14 +420,17 @@ def test_the_site_file_says_what_passes() -> None:
         ('listen = "6653"', "ADDRESS:PORT"),
         ('listen = "127.0.0.1:99999"', "ADDRESS:PORT"),
         ('address = "10.0.0.300"', "IPv4"),
+        (f'host = [{{{HOST}, switch = "cellar", address = "10.0.0.4"}}]', "roof"),
+        (f'host = [{{{HOST}, switch = "roof", address = "10.0.0.400"}}]', "IPv4"),
     ],
 )
 def test_what_is_wrong_in_the_site_file_is_told_in_one_line(more: str, words: str) -> None:
-    from controller.backhaul.policy import openflow_listen, policy_of
+    from controller.backhaul.policy import fixed_hosts, openflow_listen, policy_of
 
     site = parse_site(SITE.format(more=more, switch='name = "roof"\ndpid = 7\nuplink = 1'), "t.toml")
+    reads = fixed_hosts if "host" in more else openflow_listen if "listen" in more else policy_of
     with pytest.raises(BadInput, match=words) as caught:
-        openflow_listen(site) if "listen" in more else policy_of(site)
+        reads(site)
     assert "\n" not in str(caught.value)
 
 

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 
+import pytest
+
 from controller.backhaul.plan import BURST_S
-from testbed.backhaul_bench import Bench
+from testbed.backhaul_bench import REPOSITORY, Bench
 from testbed.backhaul_site import BRIDGE, CONTROLLER_IP, OPENFLOW_IP, OPENFLOW_PORT, UPLINK
+
+# Says whether the database at a URL is there.
+PING = """
+import sys
+from channel_status.protocol import DatabaseAway
+from channel_status.redis_door import connect
+try:
+    connect(sys.argv[1]).ping()
+    print("there")
+except DatabaseAway as error:
+    print("away:", error)
+"""
+
+
+def on_host(bench: Bench, host: str, program: str, *arguments: str) -> str:
+    """What a Python program says on a host."""
+    command = ["env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-c", program, *arguments]
+    return bench.site.network.within(bench.site.hosts[host].namespace, command).strip()
 
 
 def counters(bench: Bench) -> dict[str, int]:
@@ -58,7 +79,7 @@ def test_an_admitted_gateway_passes_from_its_port_only(bench: Bench) -> None:
     agent = bench.agent("gw-1")
     assert len(agent.ask(3, 0.0)) == 3
     host = bench.site.hosts["gw-1"]
-    mac = bench.site.network.within(host.namespace, ["cat", "/sys/class/net/eth0/address"]).strip()
+    mac = host.mac
     user = f"udp,dl_src={mac},nw_src={host.ip},nw_dst={CONTROLLER_IP},udp_dst=9"
     assert trace(bench, host.port, user) == {UPLINK}
     assert trace(bench, host.port + 1, user) == set()
@@ -66,6 +87,47 @@ def test_an_admitted_gateway_passes_from_its_port_only(bench: Bench) -> None:
     assert trace(bench, host.port, user.replace(mac, "02:00:00:00:00:99")) == set()
     assert trace(bench, UPLINK, f"udp,dl_dst={mac},nw_src={CONTROLLER_IP},nw_dst={host.ip}") == {host.port}
     agent.close()
+
+
+def test_a_sensor_reaches_the_database_from_its_place_and_nothing_else(bench: Bench) -> None:
+    host = bench.site.hosts["sensor-1"]
+    redis = f"tcp,dl_src={host.mac},nw_src={host.ip},nw_dst={CONTROLLER_IP},tcp_dst=6379"
+    assert trace(bench, host.port, redis) == {UPLINK}
+    assert trace(bench, host.port, redis.replace("6379", "22")) == set()
+    assert trace(bench, host.port, redis.replace(host.mac, "02:00:00:00:00:99")) == set()
+    assert trace(bench, bench.site.hosts["stranger"].port, redis) == set()
+    before = bench.site.control_packets()["sensor-1"]
+    with bench.site.database(bench.url, bench.tls):
+        url = bench.site.database_url(bench.tls, "sensor-1")
+        assert on_host(bench, "sensor-1", PING, url) == "there"
+        assert on_host(bench, "sensor-1", PING, url.partition("&")[0]).startswith("away")  # without a certificate
+        assert on_host(bench, "stranger", PING, url).startswith("away")
+    bench.wait_for(lambda: bench.site.control_packets()["sensor-1"] > before + 5, "the switch to count them")
+
+
+def test_each_class_leaves_by_its_queue(bench: Bench) -> None:
+    agent = bench.agent("gw-1")
+    missing = len(bench.told("queue missing"))
+    bench.restart_controller(control_queue=1, user_queue=0)
+    try:
+        bench.wait_for(lambda: len(bench.told("queue missing")) > missing, "the word that the uplink has no queues")
+        flows = bench.site.switch.ofctl(["dump-flows", BRIDGE])
+        assert re.search(r"tp_dst=50868 actions=meter:\d+,set_queue:1,output:1", flows), flows
+        assert re.search(r"priority=200,ip,.*actions=meter:\d+,set_queue:0,output:1", flows), flows
+        assert agent.ask(1, 0.0)[0] < 15.0
+        bench.site.switch.queues(bench.site.uplink_device, 2)
+        if "queue 1" not in bench.site.switch.ofctl(["queue-stats", BRIDGE]):
+            pytest.skip("the rest needs a kernel that can give a device queues (sch_htb)")
+        missing = len(bench.told("queue missing"))
+        bench.restart_controller(control_queue=1, user_queue=0)
+        queue = f'airshed_backhaul_queue_sent_packets_total{{port="{UPLINK}",queue="1",switch="{BRIDGE}"}}'
+        bench.wait_for(lambda: queue in bench.metrics(), "the queue's counters")
+        assert len(bench.told("queue missing")) == missing
+        assert bench.metrics()["airshed_backhaul_refused_total"] == 0
+    finally:
+        agent.close()
+        bench.restart_controller()
+    assert "set_queue" not in bench.site.switch.ofctl(["dump-flows", BRIDGE])
 
 
 def test_a_cut_port_is_an_event_and_its_return_another(bench: Bench) -> None:
