@@ -23,7 +23,7 @@ from os_ken.controller.event import EventBase
 from os_ken.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
 from os_ken.lib import hub
 from os_ken.lib.packet import arp, ipv4, packet
-from os_ken.ofproto import ofproto_v1_3, ofproto_v1_3_parser
+from os_ken.ofproto import ofproto_v1_3
 
 from controller.openflow import OpenFlowListen, configure
 from controller.switch_tls import TlsServer
@@ -32,7 +32,7 @@ _MENDED: Final = "_airshed_mended"
 
 __all__ = [
     "DEAD_DISPATCHER", "MAIN_DISPATCHER", "App", "EventBase", "arp", "hub", "ipv4", "mend", "ofp_event",
-    "ofproto_v1_3", "ofproto_v1_3_parser", "packet", "run_apps", "select", "set_ev_cls",
+    "ofproto_v1_3", "packet", "run_apps", "select", "set_ev_cls",
 ]  # fmt: skip
 
 

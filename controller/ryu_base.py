@@ -27,14 +27,14 @@ with warnings.catch_warnings():
     from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
     from ryu.lib import hub
     from ryu.lib.packet import arp, ipv4, packet
-    from ryu.ofproto import ofproto_v1_3, ofproto_v1_3_parser
+    from ryu.ofproto import ofproto_v1_3
 
 from controller.openflow import OpenFlowListen, configure
 from controller.switch_tls import TlsServer
 
 __all__ = [
     "DEAD_DISPATCHER", "MAIN_DISPATCHER", "App", "EventBase", "arp", "hub", "ipv4", "ofp_event", "ofproto_v1_3",
-    "ofproto_v1_3_parser", "packet", "run_apps", "select", "set_ev_cls",
+    "packet", "run_apps", "select", "set_ev_cls",
 ]  # fmt: skip
 
 # The main thread runs eventlet's loop; it looks this often whether to stop.

@@ -26,7 +26,6 @@ if TYPE_CHECKING or CHOSEN == "os-ken":
         ipv4,
         ofp_event,
         ofproto_v1_3,
-        ofproto_v1_3_parser,
         packet,
         run_apps,
         select,
@@ -43,7 +42,6 @@ else:
         ipv4,
         ofp_event,
         ofproto_v1_3,
-        ofproto_v1_3_parser,
         packet,
         run_apps,
         select,
@@ -52,5 +50,5 @@ else:
 
 __all__ = [
     "BASES", "CHOSEN", "DEAD_DISPATCHER", "MAIN_DISPATCHER", "App", "EventBase", "arp", "hub", "ipv4", "ofp_event",
-    "ofproto_v1_3", "ofproto_v1_3_parser", "packet", "run_apps", "select", "set_ev_cls",
+    "ofproto_v1_3", "packet", "run_apps", "select", "set_ev_cls",
 ]  # fmt: skip

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import warnings
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,9 +59,12 @@ def down(place: Place, source_port: int = 50868) -> dict[str, int | str]:
 
 def protocol() -> Any:
     """What a datapath carries: the parser of OpenFlow 1.3."""
-    from controller.sdn_base import ofproto_v1_3, ofproto_v1_3_parser
-
-    return SimpleNamespace(ofproto=ofproto_v1_3, ofproto_parser=ofproto_v1_3_parser)
+    # of the base that is tested, without the base itself: eventlet would warn of every process that a test starts
+    package = {"os-ken": "os_ken", "ryu": "ryu"}[os.environ.get("AIRSHED_SDN_BASE", "os-ken")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of distutils, that Ryu uses
+        parser = import_module(f"{package}.ofproto.ofproto_v1_3_parser")
+        return SimpleNamespace(ofproto=import_module(f"{package}.ofproto.ofproto_v1_3"), ofproto_parser=parser)
 
 
 @dataclass
