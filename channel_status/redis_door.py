@@ -14,6 +14,7 @@ from redis.retry import Retry
 
 from channel_status import records
 from channel_status.keys import key, lease_sets
+from channel_status.orders import orders_json
 from channel_status.protocol import STREAM_LENGTH, DatabaseAway, Entry, Grant, LeaseOrder, stream_length
 from spectrum.errors import BadInput
 from spectrum.eu868 import Subchannel
@@ -118,11 +119,8 @@ class RedisDatabase:
         if not orders:
             return ()
         keys = [key(site, "leases"), key(site, "ends"), key(site, "decisions"), key(site, "stream", "events")]
-        table = _CellTable(site, keys)
-        requests = [(order.lease_id, order.device, order.gateway, order.blind, table.tries(order)) for order in orders]
-        # The explanations go as they are: inside the JSON they would be escaped here and unescaped there.
         arguments = [
-            records.encode((table.cells, requests)),
+            orders_json(site, orders, keys),
             records.microseconds(now_s),
             STREAM_LENGTH["events"],
             *(order.why for order in orders),
@@ -361,43 +359,6 @@ class RedisDatabase:
         """See ChannelStatusDatabase.close."""
         with self._translated():
             self._redis.close()
-
-
-class _CellTable:
-    """What the tries of a call look at, each subchannel once: its name and where its sets stand among the keys."""
-
-    def __init__(self, site: str, keys: list[str]) -> None:
-        self._site = site
-        self._keys = keys
-        self._rows: dict[Subchannel, int] = {}
-        self._neighbours: object = None
-        self._positions: dict[Subchannel, int] = {}
-        self.cells: list[tuple[str, list[int]]] = []
-
-    def tries(self, order: LeaseOrder) -> list[int]:
-        """Three numbers for each try: row of its subchannel from 1, start and end in microseconds."""
-        if order.neighbours is not self._neighbours:
-            self._neighbours, self._rows = order.neighbours, {}
-        flat: list[int] = []
-        rows = self._rows
-        for subchannel, start_s, end_s in order.tries:
-            row = rows.get(subchannel) or self._row(subchannel, order.neighbours)
-            flat += (row, round(start_s * 1e6), round(end_s * 1e6))
-        return flat
-
-    def _row(self, subchannel: Subchannel, neighbours: Mapping[Subchannel, tuple[Subchannel, ...]]) -> int:
-        watched = [self._position(cell) for cell in (subchannel, *neighbours.get(subchannel, ()))]
-        self.cells.append((records.subchannel_key(subchannel), watched))
-        self._rows[subchannel] = len(self.cells)
-        return len(self.cells)
-
-    def _position(self, subchannel: Subchannel) -> int:
-        """Where the two sets of a subchannel stand among the keys, from 1."""
-        position = self._positions.get(subchannel)
-        if position is None:
-            position = self._positions[subchannel] = len(self._keys) + 1
-            self._keys += lease_sets(self._site, subchannel)
-        return position
 
 
 def _entries(rows: Any) -> tuple[Entry, ...]:
