@@ -97,7 +97,7 @@ function facts(device) {
 function leaseLine(lease) {
   return h(
     "p", { class: "lease-line" },
-    h("a", { href: `#channels/${lease.key}`, text: channelName(lease.key) }),
+    h("a", { href: `#/channels/${lease.key}`, text: channelName(lease.key) }),
     h("span", { class: "muted" }, "leased until ", timeElement(lease.end_s)),
     h("button", { type: "button", class: "small", text: "Evict…", "aria-label": `Evict ${lease.device}`, disabled: isPast(), onclick: () => evict(lease) }),
   );

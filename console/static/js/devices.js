@@ -108,7 +108,7 @@ function draw() {
 }
 
 function makeRow(device) {
-  const link = h("a", { href: `#devices/${encodeURIComponent(device.device)}`, class: "mono", text: device.device });
+  const link = h("a", { href: `#/devices/${encodeURIComponent(device.device)}`, class: "mono", text: device.device });
   const cells = {
     state: h("span", { class: "tag" }),
     seen: timeElement(null),

@@ -9,7 +9,7 @@ import { fillEventFilters, startEvents } from "./events.js";
 import { openFeed } from "./feed.js";
 import { allStale, counts, hurry, view } from "./frame.js";
 import { startGateways } from "./gateways.js";
-import { onEnter, startRoutes } from "./routes.js";
+import { onEnter, placeOf, startRoutes } from "./routes.js";
 import { startSensors } from "./sensors.js";
 import { fillSiteMap, startSiteMap } from "./site_map.js";
 import { KINDS, addAudit, addEvents, changed, select, setLive, state } from "./state.js";
@@ -83,7 +83,7 @@ async function begin() {
   buildChannelMap();
   fillSiteMap();
   fillEventFilters();
-  const fromAddress = decodeURIComponent(location.hash).match(/^#channels\/(.+)$/)?.[1];
+  const fromAddress = placeOf(location.hash).match(/^channels\/(.+)$/)?.[1];
   const known = state.site.subchannels.find((cell) => cell.key === fromAddress) ?? state.site.subchannels[0];
   if (known) select(known.key);
   changed("site");

@@ -19,18 +19,28 @@ const entered = new Map();
 export const isView = (name) => current === name;
 export const seen = (name) => ({ isSeen: () => current === name });
 
-/** Call `enter(rest)` when a view is entered; rest is what follows the name: #devices/meter-7 gives `meter-7`. */
+/** Call `enter(rest)` when a view is entered; rest is what follows the name: #/devices/meter-7 gives `meter-7`. */
 export function onEnter(name, enter) {
   entered.set(name, enter);
 }
 
+/** What an address names, without its `#/`. */
+export function placeOf(hash) {
+  const place = hash.replace(/^#\/?/, "");
+  try {
+    return decodeURIComponent(place);
+  } catch {
+    return place; // a stray % in an address somebody typed
+  }
+}
+
 export function startRoutes(siteName) {
   const go = (moveFocus) => {
-    const [name, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
+    const [name, ...rest] = placeOf(location.hash).split("/");
     current = name in VIEWS ? name : "channels";
     for (const view of Object.keys(VIEWS)) byId(`view-${view}`).hidden = view !== current;
     for (const link of document.querySelectorAll("nav.views a")) {
-      const isCurrent = link.hash === `#${current}`;
+      const isCurrent = link.hash === `#/${current}`;
       mark(link, "aria-current", isCurrent ? "page" : null);
       if (isCurrent) link.scrollIntoView({ block: "nearest", inline: "nearest" });
     }

@@ -125,7 +125,7 @@ function places(scene) {
       const items = some.slice(0, 100).map((one) =>
         h(
           "li", {},
-          h("a", { href: kind === "device" ? `#devices/${encodeURIComponent(one.name)}` : `#${href}`, text: one.name }),
+          h("a", { href: kind === "device" ? `#/devices/${encodeURIComponent(one.name)}` : `#/${href}`, text: one.name }),
           h("span", { class: "tag", "data-tone": one.tone || null, text: one.word }),
           h("span", { class: "muted", text: `${metres(one.east_m)} E, ${metres(one.north_m)} N` }),
         ),

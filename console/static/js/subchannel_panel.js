@@ -141,7 +141,7 @@ function makeLease(lease) {
   const why = h("div", { class: "why" });
   const details = h("details", {}, h("summary", { text: "Why here?" }), why);
   const button = h("button", { type: "button", class: "small", text: "Evict…", "aria-label": `Evict ${lease.device}`, onclick: () => evict(made.lease) });
-  const device = h("a", { href: `#devices/${encodeURIComponent(lease.device)}`, class: "mono", text: lease.device });
+  const device = h("a", { href: `#/devices/${encodeURIComponent(lease.device)}`, class: "mono", text: lease.device });
   const made = h(
     "li", { class: "lease", "data-lease": lease.lease_id },
     h("div", { class: "lease-line" }, device, h("span", { class: "muted", text: `at ${lease.gateway}` }), marks, button),

@@ -59,7 +59,7 @@ function leases() {
   const since_s = (shownTime() ?? 0) - RECENT_S;
   const forced = state.events.filter((event) => event.kind === "forced" && event.time_s > since_s).length;
   const known = isPast() ? "" : ` · ${forced ? `${count(forced)} forced lately` : "none forced lately"}`;
-  return { name: "Leases now", value: count(now), says: `${count(next)} to come${known}`, href: "#events/forced" };
+  return { name: "Leases now", value: count(now), says: `${count(next)} to come${known}`, href: "#/events/forced" };
 }
 
 function gateways() {
@@ -67,7 +67,7 @@ function gateways() {
   const attached = all.filter((gateway) => gateway.state === "attached").length;
   const missing = all.filter((gateway) => gateway.state !== "attached");
   return {
-    name: "Gateways attached", value: `${attached} of ${all.length}`, href: "#gateways",
+    name: "Gateways attached", value: `${attached} of ${all.length}`, href: "#/gateways",
     says: missing.length ? missing.map((gateway) => `${gateway.gateway} ${gateway.state}`).join(", ") : "all there",
     tone: missing.length ? "warn" : null,
   };
@@ -83,7 +83,7 @@ function sensors() {
       ? `${clipping.map((sensor) => sensor.sensor).join(", ")} clipping`
       : all.length ? "all fresh" : "none has reported yet";
   return {
-    name: "Sensors fresh", value: `${all.length - bad.length} of ${all.length}`, href: "#sensors", says,
+    name: "Sensors fresh", value: `${all.length - bad.length} of ${all.length}`, href: "#/sensors", says,
     tone: bad.length ? "bad" : clipping.length || !all.length ? "warn" : null,
   };
 }
@@ -94,7 +94,7 @@ function devices() {
   const degraded = all.filter((device) => device.degraded && !device.offline).length;
   const worst = all.reduce((most, device) => Math.max(most, device.outage ?? 0), 0);
   return {
-    name: "Devices offline", value: `${count(offline.length)} of ${count(all.length)}`, href: "#devices",
+    name: "Devices offline", value: `${count(offline.length)} of ${count(all.length)}`, href: "#/devices",
     says: degraded ? `${plural(degraded, "device")} degraded` : all.length ? `worst outage ${percent(worst)}` : "none heard yet",
     tone: offline.length ? "bad" : degraded ? "warn" : null,
   };
