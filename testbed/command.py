@@ -11,6 +11,8 @@ from terminal.command import LazyGroup
 COMMANDS: Final = {
     "run": ("testbed.twin.run_command:run", "the whole site of a scene, in real time or faster"),
     "ear": ("testbed.twin.ear_command:ear", "one sensor's dongle of a running site (the site starts it)"),
+    "record": ("testbed.twin.record_command:record", "what a sensor of a scene would hear: SigMF with the truth"),
+    "score": ("testbed.twin.score_command:score", "true Pf and Pm of the sensing on such a recording"),
     "rtl-tcp": ("testbed.rtl_tcp_command:rtl_tcp", "an rtl_tcp server that plays a recording or a synthetic scene"),
     "dongle": ("testbed.dongle_command:dongle", "a virtual RTL-SDR dongle for programs that use librtlsdr"),
 }

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from terminal.command import emit_json, json_option, seed_option
+
+if TYPE_CHECKING:
+    from testbed.rtl_tcp_server import Air
 
 
 @click.command("rtl-tcp")
 @click.argument("file", required=False)
 @click.option("--synthetic", is_flag=True, help="Play a synthetic busy band, at the rate and centre the client sets.")
+@click.option(
+    "--scene", "scene_file", metavar="SCENE.toml", help="Play what a sensor of this scene hears, from now on."
+)
+@click.option("--sensor", "sensor_name", metavar="NAME", help="Which sensor of the scene [default: its first].")
 @click.option("--listen", default="127.0.0.1:1234", show_default=True, help="HOST:PORT; port 0 takes a free one.")
 @click.option("--rate", "rate_hz", type=float, help="Samples a second of FILE, where its name does not say.")
 @click.option("--center", "center_hz", type=float, help="Centre of FILE in Hz, where its name does not say.")
@@ -26,6 +35,8 @@ from terminal.command import emit_json, json_option, seed_option
 def rtl_tcp(
     file: str | None,
     synthetic: bool,
+    scene_file: str | None,
+    sensor_name: str | None,
     listen: str,
     rate_hz: float | None,
     center_hz: float | None,
@@ -38,14 +49,18 @@ def rtl_tcp(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Play FILE, or a synthetic scene, to any rtl_tcp client, as rtl_tcp would play a dongle.
+    """Play FILE, a synthetic band, or a sensor of a scene to any rtl_tcp client, as rtl_tcp would play a dongle.
 
     FILE is a recording in any format that `airshed sense` reads. One client is served at a time. A recording cannot be
-    retuned: it plays at its own rate, and a client that asks for another is told so on stderr.
+    retuned: it plays at its own rate, and a client that asks for another is told so on stderr. A scene's sensor obeys
+    rate, centre and gain; nobody steers the scene's devices here (`airshed testbed run` has the whole loop).
 
     \b
     airshed testbed rtl-tcp shared/recordings/wmbus_c_868.625M_2400k.cu8
     rtl_433 -d rtl_tcp:127.0.0.1:1234 -f 868.625M -s 2400k
+    \b
+    airshed testbed rtl-tcp --scene hardware/scenes/quiet.toml
+    airshed sense rtl_tcp://127.0.0.1:1234 --center 868.0125e6 --gain 43.4 --lorawan
     """
     from contextlib import closing
     from dataclasses import asdict
@@ -54,11 +69,20 @@ def rtl_tcp(
     from terminal.signals import closed_at, stopped_by_signals
     from testbed.rtl_tcp_server import Limits, OpenedAir, RtlTcpServer, split_listen
 
-    if synthetic == (file is not None):
-        raise BadInput("expected a FILE or --synthetic, " + ("got both" if synthetic else "got neither"))
+    given = [name for name, value in (("FILE", file), ("--synthetic", synthetic), ("--scene", scene_file)) if value]
+    if len(given) != 1:
+        raise BadInput(f"expected one of FILE, --synthetic and --scene, got {' and '.join(given) or 'none of them'}")
     host, port = split_listen(listen)
-    air = OpenedAir(file or "synthetic", rate_hz, center_hz, seed)
-    air.check()
+    air: Air
+    if scene_file is not None:
+        if pace != "real":
+            raise BadInput(
+                "a scene plays in real time: --pace flat is for recordings (or use `airshed testbed record`)"
+            )
+        air = _scene_air(scene_file, sensor_name, seed)
+    else:
+        air = OpenedAir(file or "synthetic", rate_hz, center_hz, seed)
+        air.check()
     limits = Limits(limit_bytes, seconds, real_time=pace == "real")
 
     def tell(line: str) -> None:
@@ -70,3 +94,18 @@ def rtl_tcp(
         for played in server.serve(clients):
             if as_json:
                 emit_json(asdict(played))
+
+
+def _scene_air(scene_file: str, sensor_name: str | None, seed: int) -> Air:
+    """What a sensor of a scene hears while nobody steers the devices; the scene begins now. seed: of its noise."""
+    import time
+
+    from testbed.twin.ear_source import Clock, TwinAir
+    from testbed.twin.open_loop import open_air
+    from testbed.twin.recording import sensor_named
+    from testbed.twin.scene import read_scene
+
+    scene = read_scene(scene_file)
+    sensor = sensor_named(scene, sensor_name)
+    start_s = time.monotonic()
+    return TwinAir(scene, sensor, open_air(scene), Clock(lambda: time.monotonic() - start_s, time.sleep), seed)

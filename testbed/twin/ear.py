@@ -145,9 +145,14 @@ class Ear:
         self._index += 1
         return out
 
-    def skip(self) -> None:
-        """Leave the next chunk out, as when nobody had the time to make it."""
-        self._index += 1
+    def skip(self, chunks: int) -> None:
+        """Leave the next chunks out, as when nobody had the time to make them."""
+        self._index += chunks
+
+    def move_to(self, time_s: float) -> None:
+        """Let the next chunk begin at another time of the scene: its clock was set."""
+        self.from_s = time_s - self._index * self.chunk_samples / self.real_rate_hz
+        self._heard.clear()
 
     def blocks(self, samples: int) -> Iterator[NDArray[np.uint8]]:
         """Chunks cut anew into blocks of so many samples, uint8, shape (2 samples,), without end."""
