@@ -107,5 +107,8 @@ def _scene_air(scene_file: str, sensor_name: str | None, seed: int) -> Air:
 
     scene = read_scene(scene_file)
     sensor = sensor_named(scene, sensor_name)
+    transmissions = open_air(scene)
+    air = TwinAir(scene, sensor, transmissions, Clock(lambda: time.monotonic() - start_s, time.sleep), seed)
+    air.warm_up()
     start_s = time.monotonic()
-    return TwinAir(scene, sensor, open_air(scene), Clock(lambda: time.monotonic() - start_s, time.sleep), seed)
+    return air

@@ -113,6 +113,12 @@ class TwinAir:
     seed: int | None = None
     paces: list[Pace] = field(default_factory=list)
 
+    def warm_up(self) -> None:
+        """Make ready before the first client comes."""
+        from testbed.twin import kernels
+
+        kernels.warm_up()
+
     def follows(self, before: Tuning, after: Tuning) -> bool:
         """Whether a client that sets `after` for `before` must be given another source: it hears any change."""
         return before != after

@@ -98,3 +98,13 @@ def digitise(iq: Any, straight: Any, mirrored: Any, constant: Any, limit: Any, o
                 value = min(max(value, -limit), limit)
             out[2 * i + part] = np.uint8(value * CONVERTER_STEPS + CONVERTER_STEPS + np.float32(0.5))
     return clipped
+
+
+def warm_up() -> None:
+    """Compile or load all loops now: a client that has just connected would not wait for it."""
+    iq, none, whole = np.zeros(1, dtype=np.complex64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64)
+    add_pieces(iq, 0, none, none, whole, whole, whole, np.zeros(0, dtype=np.complex64), TABLE)
+    add_shifted(iq, iq.copy(), np.uint64(0), np.uint64(0), np.complex64(0), TABLE)
+    turn_randomly(iq, np.zeros(1, dtype=np.float32), 0.0, 0.0)
+    unit, nothing = np.complex64(1), np.complex64(0)
+    digitise(iq, unit, nothing, nothing, np.float32(1), np.empty(2, dtype=np.uint8))

@@ -47,12 +47,12 @@ OUTSIDE_SHARE: Final = 0.05
 # Measured on the waveforms themselves, through the sensing's Hann window (tests/testbed/twin/test_score.py).
 NEAR_HZ: Final = 50e3
 LEAK_DB: Final = {
-    "lora": (-19.0, -41.0),
+    "lora": (-19.0, -38.0),
     "wmbus": (-12.0, -28.0),
     "recording": (-12.0, -28.0),
-    "sigfox": (-60.0, -60.0),
-    "carrier": (-60.0, -60.0),
-    "burst": (-40.0, -60.0),
+    "sigfox": (-38.0, -60.0),
+    "carrier": (-38.0, -60.0),
+    "burst": (-38.0, -60.0),
 }
 LEAK_SIGMAS: Final = 0.1
 

@@ -273,9 +273,11 @@ def test_the_command_plays_a_scene_that_follows_the_client() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "expected a FILE or --synthetic, got neither"),
-        (("--synthetic", "x.cu8"), "got both"),
+        ((), "expected one of FILE, --synthetic and --scene, got none of them"),
+        (("--synthetic", "x.cu8"), "got FILE and --synthetic"),
         (("--synthetic", "--pace", "flat"), "--limit-bytes"),
+        (("--scene", "x.toml", "--pace", "flat"), "a scene plays in real time"),
+        (("--scene", "nowhere.toml"), "nowhere.toml"),
         (("--synthetic", "--listen", "localhost"), "HOST:PORT"),
         (("--synthetic", "--listen", "0.0.0.0:0"), "--unprotected"),
         (("nowhere_868M_1000k.cu8",), "nowhere"),

@@ -62,7 +62,13 @@ def power(iq, rate_hz, low_hz, high_hz):
     return spectrum[(hz >= low_hz) & (hz < high_hz)].sum()
 
 
-@pytest.fixture
-def twin():
+@pytest.fixture(scope="session")
+def twin_scenes():
     """ear_of, carrier_of, frame_of and power."""
     return SimpleNamespace(ear_of=ear_of, carrier_of=carrier_of, frame_of=frame_of, power=power)
+
+
+@pytest.fixture
+def twin(twin_scenes):
+    """The same, for tests that do not outlive it."""
+    return twin_scenes
