@@ -13,7 +13,7 @@ from planning.grouping.assignment import Assignment
 from planning.grouping.bounds import cheap_bound
 from planning.grouping.dive import dive, place_devices
 from planning.grouping.initial import hia
-from planning.grouping.kinds import LONGEST_MASK, Kinds, kinds_of
+from planning.grouping.kinds import LONGEST_MASK, Kinds, kinds_of, options_of
 from planning.grouping.master import Line, Master, whole_lines
 from planning.grouping.pricing import pricing_of
 from planning.grouping.repair import repair, search_of
@@ -221,15 +221,3 @@ def lines_of(kinds: Kinds, line: IntArray, shift: IntArray) -> list[Line]:
     option = options_of(kinds, shift)[order]
     cuts = np.flatnonzero(np.diff(line[order])) + 1
     return list({tuple(sorted(part.tolist())): None for part in np.split(option, cuts)})
-
-
-def options_of(kinds: Kinds, shift: IntArray) -> IntArray:
-    """Option of every device from its shift, int64 (M,)."""
-    first = kinds.first_option[kinds.kind]
-    option = np.full(shift.size, -1, dtype=np.int64)
-    for place in range(int(np.diff(kinds.first_option).max())):
-        here = first + place
-        valid = here < kinds.first_option[kinds.kind + 1]
-        same = valid & (kinds.option_shift[np.where(valid, here, 0)] == shift)
-        option[same] = here[same]
-    return option

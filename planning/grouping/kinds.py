@@ -114,6 +114,19 @@ def kinds_of(
     )
 
 
+def options_of(kinds: Kinds, shift: IntArray) -> IntArray:
+    """Option by which every device is shifted by `shift` or to the same start, int64 (M,); -1 where there is none."""
+    option = np.full(shift.size, -1, dtype=np.int64)
+    first, past = kinds.first_option[kinds.kind], kinds.first_option[kinds.kind + 1]
+    interval = kinds.interval[kinds.kind]
+    for place in range(int(np.diff(kinds.first_option).max())):
+        here = first + place
+        valid = (option < 0) & (here < past)
+        same = valid & ((kinds.option_shift[np.where(valid, here, 0)] - shift) % interval == 0)
+        option[same] = here[same]
+    return option
+
+
 def _options(interval: int, duration: int, start: int, max_shift: int, clip: bool) -> list[int]:
     shifts = shifts_in_order(max_shift, interval)
     if not clip:

@@ -17,7 +17,8 @@ def number_lines(group: IntArray, numbers: Sequence[int], before: Sequence[int])
     Groups below len(numbers) keep numbers[group]; a number that is free goes to the new group that keeps most
     members by it, other groups take the lowest unused numbers from 1. before: previous line of every device.
     """
-    label = {row: number for row, number in enumerate(numbers) if np.any(group == row)}
+    filled = set(group.tolist())
+    label = {row: number for row, number in enumerate(numbers) if row in filled}
     fresh: dict[int, Counter[int]] = defaultdict(Counter)
     for row, number in zip(group.tolist(), before, strict=True):
         if row not in label:

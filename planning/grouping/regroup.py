@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 
 from planning.grouping.assignment import NOWHERE, Assignment, Previous
-from planning.grouping.best import Answer, Clock, best, lower_bound, options_of
+from planning.grouping.best import Answer, Clock, best, lower_bound
 from planning.grouping.dynamic import hda
-from planning.grouping.kinds import Kinds, kinds_of
+from planning.grouping.kinds import Kinds, kinds_of, options_of
 from planning.grouping.numbering import keep_numbers
 from planning.grouping.repair import WEIGHT_UNIT, Search, repair, search_of
 from planning.grouping.traffic import IntArray, Traffic
