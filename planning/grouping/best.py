@@ -192,7 +192,7 @@ def _one_line_less(
     compact = np.unique(line, return_inverse=True)[1]
     filled = np.bincount(compact, weights=weight).astype(np.float64)
     first_option = options_of(kinds, shift)
-    lines, search = filled.size - 1, search_of(kinds, weight)
+    lines, search = filled.size - 1, search_of(kinds, weight, filled.size - 1)
     line, option = _emptied(compact, filled, 0, rng), first_option.copy()
     for chunk in range(1, 1 + steps // CHUNK):
         if repair(search, line, option, lines, CHUNK, rng) == 0:

@@ -20,11 +20,11 @@ MOST_COMPARED: Final = 3000
 CLIQUES: Final = 20
 
 
-def cheap_bound(kinds: Kinds, max_shift: int) -> int:
-    """The best of the three bounds, at least 1."""
+def cheap_bound(kinds: Kinds, max_shift: int, *, cliques: int = CLIQUES) -> int:
+    """The best of the three bounds, at least 1; cliques: how many are grown."""
     weight = kinds.duration / kinds.interval
     filled = int(np.ceil((weight * kinds.count).sum() - 1e-9))
-    return max(1, filled, fullest_slot(kinds, max_shift), clique(kinds, max_shift))
+    return max(1, filled, fullest_slot(kinds, max_shift), clique(kinds, max_shift, cliques))
 
 
 def fullest_slot(kinds: Kinds, max_shift: int) -> int:
@@ -41,9 +41,9 @@ def fullest_slot(kinds: Kinds, max_shift: int) -> int:
     return int(load.max(initial=0))
 
 
-def clique(kinds: Kinds, max_shift: int) -> int:
+def clique(kinds: Kinds, max_shift: int, cliques: int = CLIQUES) -> int:
     """Devices no two of which can ever share a line: a clique grown greedily from several beginnings."""
-    if kinds.interval.size > MOST_COMPARED:
+    if kinds.interval.size > MOST_COMPARED or cliques == 0:
         return 0
     never = never_together(kinds.interval, kinds.duration, kinds.start, max_shift)
     # Of a kind that cannot share with itself all devices count, of another one.
@@ -51,7 +51,7 @@ def clique(kinds: Kinds, max_shift: int) -> int:
     np.fill_diagonal(never, False)
     promise = never.astype(np.int64) @ worth + worth
     best = 0
-    for begin in np.argsort(promise, kind="stable")[::-1][:CLIQUES]:
+    for begin in np.argsort(promise, kind="stable")[::-1][:cliques]:
         total, open_kinds = int(worth[begin]), never[begin].copy()
         while open_kinds.any():
             candidates = np.flatnonzero(open_kinds)

@@ -55,23 +55,25 @@ def best_regrouping(
     clock: Clock,
     *,
     change_cost: float | None = None,
+    bound: int | None = None,
     seed: int = 1,
     progress: Callable[[int, int], None] = lambda lines, bound: None,
 ) -> Answer:
     """Regroup after devices left and joined; see the module for what is minimised.
 
-    change_cost: lines that one changed device may cost; None: HDA's changes are the limit.
+    change_cost: lines that one changed device may cost; None: HDA's changes are the limit. bound: a proved lower
+    bound on the lines, where one is known; else the configuration LP's.
     """
     before = np.array(previous.line_of(traffic))
     kinds = kinds_of(traffic, max_shift)
     start = _draft(kinds, hda(traffic, max_shift, previous))
     limit = changes(start, before)
     scratch = None
-    if change_cost is None:
-        bound = lower_bound(traffic, max_shift, clock)
-    else:
+    if change_cost is not None:
         fresh = best(traffic, max_shift, clock, seed=seed, progress=progress)
         bound, scratch = fresh.lower_bound, _draft(kinds, keep_numbers(fresh.assignment, before))
+    elif bound is None:
+        bound = lower_bound(traffic, max_shift, clock)
 
     def worth(draft: Draft) -> tuple[float, float]:
         changed = changes(draft, before)
@@ -113,7 +115,8 @@ def _search(
 ) -> Draft:
     """Send devices home, then take lines away as long as that is worth more."""
     share = traffic.duration / traffic.interval
-    searches = [search_of(kinds, np.where(before == NOWHERE, share, share + weight)) for weight in HOME_WEIGHTS]
+    most = len(draft.numbers)
+    searches = [search_of(kinds, np.where(before == NOWHERE, share, share + weight), most) for weight in HOME_WEIGHTS]
     search = searches[0]
     draft = _send_home(search, draft, before, clock, rng)
     failed = 0

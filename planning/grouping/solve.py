@@ -98,7 +98,7 @@ def warm_up(request: Request) -> None:
     if request.method == "best":
         kinds = kinds_of(traffic, 1)
         line = np.full(len(traffic), -1, dtype=np.int64)
-        repair(search_of(kinds, traffic.duration / traffic.interval), line, line.copy(), 2, 3, rng)
+        repair(search_of(kinds, traffic.duration / traffic.interval, 2), line, line.copy(), 2, 3, rng)
 
 
 def _answer(traffic: Traffic, request: Request, clock: Clock) -> tuple[Answer, tuple[str, ...]]:
