@@ -23,6 +23,16 @@ def gcd(a: int, b: int) -> int:
 
 
 @compiled
+def meet_slots_of(step: int, duration_a: int, start_a: int, duration_b: int, start_b: int) -> int:
+    """meet_slots of two patterns whose intervals have the gcd `step`."""
+    later = (start_b - start_a) % step
+    turns_a, arc_a = duration_a // step, duration_a % step
+    turns_b, arc_b = duration_b // step, duration_b % step
+    common = max(0, min(arc_a, later + arc_b) - later) + max(0, min(arc_a, later + arc_b - step))
+    return turns_a * turns_b * step + turns_a * arc_b + turns_b * arc_a + common
+
+
+@compiled
 def meet_slots(interval_a: int, duration_a: int, start_a: int, interval_b: int, duration_b: int, start_b: int) -> int:
     """Slots in which both patterns send, per least common multiple of their intervals; 0 when they can share.
 
@@ -30,12 +40,7 @@ def meet_slots(interval_a: int, duration_a: int, start_a: int, interval_b: int, 
     remainders). So the answer is the product of how often each covers every residue, summed over the residues: a
     duration is some full turns of g and one arc.
     """
-    step = gcd(interval_a, interval_b)
-    later = (start_b - start_a) % step
-    turns_a, arc_a = duration_a // step, duration_a % step
-    turns_b, arc_b = duration_b // step, duration_b % step
-    common = max(0, min(arc_a, later + arc_b) - later) + max(0, min(arc_a, later + arc_b - step))
-    return turns_a * turns_b * step + turns_a * arc_b + turns_b * arc_a + common
+    return meet_slots_of(gcd(interval_a, interval_b), duration_a, start_a, duration_b, start_b)
 
 
 @compiled

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from planning.grouping.arithmetic import Patterns, common_timeline, compiled, meet
+from planning.grouping.arithmetic import Patterns, common_timeline, compiled, gcd, meet, meet_slots_of
 from planning.grouping.initial import Supply, lowest_offers, take
 from planning.grouping.lines import Lines, leave
 from planning.grouping.traffic import IntArray
@@ -26,9 +26,16 @@ def _meeting_table(patterns: Patterns, scale: float) -> NDArray[np.float64]:
     if count > MOST_TABLED:
         return np.zeros((0, 0))
     table = np.empty((count, count))
+    interval, duration, start = patterns.interval, patterns.duration, patterns.start
     for a in range(count):
+        step, rounds = 0, 0.0
         for b in range(a + 1):
-            table[a, b] = table[b, a] = _meeting(patterns, np.zeros((0, 0)), a, b, scale)
+            # Patterns are sorted by interval: gcd and LCM stay the same for many in a row.
+            if b == 0 or interval[b] != interval[b - 1]:
+                step = gcd(interval[a], interval[b])
+                rounds = scale / common_timeline(interval[a], interval[b])
+            common = meet_slots_of(step, duration[a], start[a], duration[b], start[b])
+            table[a, b] = table[b, a] = rounds * common
     return table
 
 
