@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from planning.grouping.table import read_columns, whole, writable
 from planning.grouping.traffic import Traffic
 from spectrum.errors import BadInput, Failed
 
 COLUMNS: Final = ("device", "line", "shift")
+
+# Line numbers and shifts of a file may be this large: differences of two must fit 64 bits.
+LARGEST_NUMBER: Final = 2**62
 
 # The line of a device that has none (yet).
 NOWHERE: Final = -1
@@ -100,26 +104,17 @@ def check(traffic: Traffic, assignment: Assignment, max_shift: int) -> None:
 
 def read_previous(path: Path) -> Previous:
     """Read ASSIGNMENT.csv: device, line (at least 0), shift in slots."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream)
-            rows = list(reader)
-            header = [title.strip() for title in reader.fieldnames or ()]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"expected a CSV file with columns {','.join(COLUMNS)}, cannot read {path}: {error}") from error
-    missing = [title for title in COLUMNS if title not in header]
-    if missing:
-        raise BadInput(f"expected a header with {','.join(COLUMNS)} in {path}, missing: {', '.join(missing)}")
     places: dict[str, tuple[int, int]] = {}
-    for number, row in enumerate(rows, start=2):
-        values = {(key or "").strip(): value for key, value in row.items()}
-        name = (values["device"] or "").strip()
+    for name, *texts in zip(*read_columns(path, COLUMNS), strict=True):
         try:
-            line, shift = int(values["line"] or ""), int(values["shift"] or "")
+            line, shift = map(whole, texts)
         except ValueError as error:
-            raise BadInput(f"expected whole line and shift in row {number} of {path}, got {row}") from error
-        if line <= NOWHERE:
-            raise BadInput(f"expected line numbers from 0 in {path}, device {name!r} has {line}")
+            raise BadInput(f"expected whole line and shift of device {name!r} in {path}, got {texts}") from error
+        if not 0 <= line <= LARGEST_NUMBER or abs(shift) > LARGEST_NUMBER:
+            raise BadInput(
+                f"expected a line from 0 and a shift, both up to {LARGEST_NUMBER}, device {name!r} in {path} has "
+                f"{line} and {shift}; number the lines anew"
+            )
         if name in places:
             raise BadInput(f"device {name!r} is listed twice in {path}; keep one row")
         places[name] = (line, shift)
@@ -128,7 +123,7 @@ def read_previous(path: Path) -> Previous:
 
 def write_assignment(path: Path, names: Sequence[str], assignment: Assignment) -> None:
     """Write ASSIGNMENT.csv, which a later moment takes as --previous."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with writable(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(zip(names, assignment.line, assignment.shift, strict=True))

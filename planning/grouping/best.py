@@ -13,7 +13,7 @@ from planning.grouping.assignment import Assignment
 from planning.grouping.bounds import cheap_bound
 from planning.grouping.dive import dive, place_devices
 from planning.grouping.initial import hia
-from planning.grouping.kinds import LONGEST_MASK, Kinds, kinds_of, options_of
+from planning.grouping.kinds import LONGEST_MASK, Kinds, kinds_of, most_options_of, options_of
 from planning.grouping.master import Line, Master, whole_lines
 from planning.grouping.pricing import pricing_of
 from planning.grouping.repair import repair, search_of
@@ -76,8 +76,12 @@ def lower_bound(traffic: Traffic, max_shift: int, clock: Clock) -> int:
 
 
 def priceable_kinds(traffic: Traffic, max_shift: int) -> Kinds | None:
-    """Kinds with all their patterns; None where the timeline is too long for a configuration LP."""
-    return kinds_of(traffic, max_shift) if traffic.timeline_slots() <= LONGEST_MASK else None
+    """Kinds with all their patterns; None where timeline or shifts are too long for a configuration LP."""
+    if traffic.timeline_slots() > LONGEST_MASK:
+        return None
+    kinds = kinds_of(traffic, max_shift, most_options=most_options_of(traffic))
+    every = np.minimum(2 * max_shift + 1, kinds.interval)
+    return kinds if np.array_equal(np.diff(kinds.first_option), every) else None
 
 
 def best(

@@ -25,6 +25,16 @@ HELPERS: Final = {
 }
 
 
+class Finite(click.FloatRange):
+    """A float range that takes no infinity and no NaN, which would pass every bound."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number", param, ctx)
+        return number
+
+
 class DevicesOrCommand(LazyGroup):
     """A group whose first word may also be DEVICES.csv: then it is the command `lines`, which is not listed."""
 
@@ -60,18 +70,18 @@ def group() -> None:
 @click.option("--method", type=click.Choice(METHODS), default="best", show_default=True,
               help="best: configuration LP and local search. hia, hda, hda-nosr: the paper's heuristics. "
               "exact: its integer programmes on HiGHS, for small networks.")  # fmt: skip
-@click.option("--change-cost", type=click.FloatRange(min=0), metavar="LINES",
+@click.option("--change-cost", type=Finite(min=0), metavar="LINES",
               help="Price of one changed device, in lines: best and exact minimise lines + price x changed. "
               "Without it: lines first, then changes (best: never more changes than hda).")  # fmt: skip
-@click.option("--slot-s", type=click.FloatRange(min=0, min_open=True), metavar="S",
+@click.option("--slot-s", type=Finite(min=0, min_open=True), metavar="S",
               help="The file is in seconds; slots are this long. Without it the file is in slots.")  # fmt: skip
 @click.option("--guard", type=click.IntRange(min=0), default=0, show_default=True, metavar="SLOTS",
               help="Silent slots between two devices of one line.")  # fmt: skip
-@click.option("--drift-ppm", type=click.FloatRange(min=0), default=0.0, metavar="PPM",
+@click.option("--drift-ppm", type=Finite(min=0), default=0.0, metavar="PPM",
               help="Clock error of a device; with --resync-s it adds 2 x drift x time to the guard.")  # fmt: skip
-@click.option("--resync-s", type=click.FloatRange(min=0), default=0.0, metavar="S",
+@click.option("--resync-s", type=Finite(min=0), default=0.0, metavar="S",
               help="Longest time between two corrections of a device's clock.")  # fmt: skip
-@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), metavar="S",
+@click.option("--time-limit", type=Finite(min=0, min_open=True), metavar="S",
               help=f"Search until proved fewest or this long, then give the best so far. Without it up to "
               f"{TIME_LIMIT_S:g} s, and less when one line above the bound.")  # fmt: skip
 @click.option("--rule", "rules", type=click.Choice(RULES), multiple=True,
@@ -96,13 +106,15 @@ def lines(**options: Any) -> None:
     """
     from planning.grouping.assignment import read_previous, write_assignment
     from planning.grouping.solve import Request, solve, warm_up
-    from planning.grouping.traffic import read_devices
+    from planning.grouping.traffic import LONGEST_INTERVAL, read_devices
 
     traffic = read_devices(options["devices"], options["slot_s"])
-    guard = options["guard"] + drift_slots(options["drift_ppm"], options["resync_s"], options["slot_s"])
+    drift = drift_slots(options["drift_ppm"], options["resync_s"], options["slot_s"])
+    # Beyond the longest interval neither says anything new.
+    guard = min(options["guard"] + drift, LONGEST_INTERVAL)
     previous = None if options["previous"] is None else read_previous(options["previous"])
     request = Request(
-        max_shift=options["max_shift"],
+        max_shift=min(options["max_shift"], LONGEST_INTERVAL),
         method=options["method"],
         guard=guard,
         previous=previous,
@@ -146,7 +158,10 @@ def drift_slots(drift_ppm: float, resync_s: float, slot_s: float | None) -> int:
         return 0
     if slot_s is None:
         raise BadInput("expected --slot-s with --drift-ppm, got none: drift is in seconds; give the slot's length")
-    return math.ceil(2 * drift_ppm * 1e-6 * resync_s / slot_s - 1e-9)
+    slots = 2 * drift_ppm * 1e-6 * resync_s / slot_s - 1e-9
+    if not math.isfinite(slots):
+        raise BadInput("expected a drift in parts per million and seconds, their product passes all bounds; mend it")
+    return math.ceil(slots)
 
 
 def _tell(result: Any, devices: int, seconds: float) -> None:

@@ -15,7 +15,7 @@ from planning.grouping.arithmetic import patterns_of
 from planning.grouping.assignment import NOWHERE, Assignment, Previous
 from planning.grouping.clearing import clear_the_way
 from planning.grouping.initial import Supply, hia
-from planning.grouping.kinds import Kinds, kinds_of, options_of
+from planning.grouping.kinds import Kinds, admissible, kinds_of, most_options_of, options_of
 from planning.grouping.lines import Lines, empty_lines
 from planning.grouping.numbering import number_lines
 from planning.grouping.placing import merge, settle
@@ -53,7 +53,6 @@ class Standing:
     numbers: tuple[int, ...]
     lines: Lines
     option: IntArray
-    before: IntArray
 
 
 def hda(
@@ -61,10 +60,13 @@ def hda(
 ) -> Assignment:
     """Place newcomers by Algorithm 2; without smart_removal it is HDA_noSR."""
     rules = rules or Rules()
-    kinds = kinds_of(traffic, max_shift, clip=rules.clip)
+    before, shift = places_before(traffic, previous)
+    kept = admissible(traffic, shift, max_shift)
+    most = most_options_of(traffic)
+    kinds = kinds_of(traffic, max_shift, clip=rules.clip, most_options=most, keep=None if rules.clip else kept)
     patterns = patterns_of(kinds)
     base = min(kinds.timeline_slots, 2**62) if rules.whole_timeline else 1
-    standing = stand(kinds, traffic, previous, base)
+    standing = stand(kinds, before, shift, base)
     lines, option, count = standing.lines, standing.option, len(standing.numbers)
     merge(waiting_supply(kinds, option), patterns, kinds.kind, lines, count, option)
     if smart_removal:
@@ -81,25 +83,31 @@ def hda(
         regrouped = hia(traffic.select(rest), max_shift, clip=rules.clip, whole_timeline=rules.whole_timeline)
         group[rest] = count + np.array(regrouped.line) - 1
         shift[rest] = regrouped.shift
-    return Assignment(number_lines(group, standing.numbers, standing.before.tolist()), tuple(shift.tolist()))
+    return Assignment(number_lines(group, standing.numbers, before.tolist()), tuple(shift.tolist()))
 
 
-def stand(kinds: Kinds, traffic: Traffic, previous: Previous, base_timeline: int = 1) -> Standing:
+def places_before(traffic: Traffic, previous: Previous) -> tuple[IntArray, IntArray]:
+    """Line (NOWHERE for newcomers) and shift (0 for them) of every device the moment before, int64 (M,) each."""
+    places = [previous.places.get(name, (NOWHERE, 0)) for name in traffic.names]
+    line, shift = np.array(places, dtype=np.int64).reshape(-1, 2).T
+    return line, shift
+
+
+def stand(kinds: Kinds, before: IntArray, shift: IntArray, base_timeline: int = 1) -> Standing:
     """The lines of the moment before with everyone who is still there, keeps an admissible shift and meets nobody.
 
-    Devices whose traffic changed so that they no longer fit count as waiting; the lowest index stays.
+    before, shift: see places_before. Devices whose traffic changed so that they no longer fit count as waiting; the
+    lowest index stays.
     """
-    places = [previous.places.get(name, (NOWHERE, 0)) for name in traffic.names]
-    before, shift = np.array(places, dtype=np.int64).reshape(-1, 2).T
     known = before != NOWHERE
     numbers, row = np.unique(before[known], return_inverse=True)
-    place = np.full(len(traffic), -1, dtype=np.int64)
+    place = np.full(before.size, -1, dtype=np.int64)
     place[known] = row
-    lines = empty_lines(numbers.size, len(traffic), kinds.words.shape[1], base_timeline)
+    lines = empty_lines(numbers.size, before.size, kinds.words.shape[1], base_timeline)
     wished = options_of(kinds, shift)
-    option = np.full(len(traffic), -1, dtype=np.int64)
+    option = np.full(before.size, -1, dtype=np.int64)
     settle(patterns_of(kinds), lines, place, wished, kinds.option_pattern, option)
-    return Standing(tuple(numbers.tolist()), lines, option, before)
+    return Standing(tuple(numbers.tolist()), lines, option)
 
 
 def waiting_supply(kinds: Kinds, option: IntArray, *, unshifted: bool = False) -> Supply:

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from planning.grouping.assignment import Assignment, Previous, changed_percent, previous_of, saving_percent
+from planning.grouping.assignment import Assignment, Previous, changed_devices, previous_of
 from planning.grouping.best import Clock, best
 from planning.grouping.bounds import cheap_bound
 from planning.grouping.dynamic import hda
@@ -19,8 +19,8 @@ from planning.grouping.kinds import kinds_of
 from planning.grouping.regroup import best_regrouping
 from planning.grouping.traffic import TABLE_III_INTERVALS, Traffic, generate
 
-# Longest search or proof of one grouping, seconds.
-PATIENCE_S: Final = 20.0
+# Longest search, and longest proof, of one grouping, seconds.
+PATIENCE_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,99 +37,159 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """Means over the moments of one run: saving and changed devices in percent, seconds a moment; whether every
-    answer was proved optimal."""
+class Run:
+    """One network through its moments; the first entry of every list is the initial network.
 
-    saving_percent: float
-    changed_percent: float
+    devices, lines, changed: counts; seconds: of processor; proved: moments whose answer is proved optimal; worse:
+    moments with more lines or more changed devices than HDA has from the same moment before (counted for "best").
+    """
+
+    devices: tuple[int, ...]
+    lines: tuple[int, ...]
+    changed: tuple[int, ...]
+    seconds: tuple[float, ...]
+    proved: int = 0
+    worse: int = 0
+
+    def saving_percent(self, moments: int) -> float:
+        """Mean saving over the initial network and the first `moments` changes (eq. 16)."""
+        pairs = zip(self.devices[: moments + 1], self.lines, strict=False)
+        return float(np.mean([100.0 * (devices - lines) / devices for devices, lines in pairs]))
+
+    def changed_percent(self, moments: int) -> float:
+        """Mean share of devices whose line changed, over the first `moments` changes (eq. 17)."""
+        pairs = zip(self.changed[1 : moments + 1], self.devices[1 : moments + 1], strict=True)
+        return float(np.mean([100.0 * changed / devices for changed, devices in pairs])) if moments else 0.0
+
+    def seconds_each(self, moments: int) -> float:
+        """Mean processor seconds over the initial network and the first `moments` changes."""
+        return float(np.mean(self.seconds[: moments + 1]))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A network at one moment and its answer; before: where devices were the moment before, None at first."""
+
+    traffic: Traffic
+    assignment: Assignment
+    before: Previous | None
     seconds: float
-    proved: bool = False
+    proved: bool
 
 
-Regroup = Callable[[Traffic, int, Previous], Assignment]
+# An assignment and whether it is proved optimal.
+Found = tuple[Assignment, bool]
+Regroup = Callable[[Traffic, int, Previous], Found]
 
 
-def initial(setting: Setting, method: str, seed: int) -> Outcome:
-    """Group one drawn network from scratch by "hia", "best" or "exact" (whichever of HiGHS and the bound proves it)."""
-    traffic = generate(setting.devices, setting.load, np.random.default_rng(seed), intervals=setting.intervals)
-    began = time.perf_counter()
-    assignment, proved = _initial(traffic, setting.max_shift, method)
-    seconds = time.perf_counter() - began
-    return Outcome(saving_percent(traffic, assignment), 0.0, seconds, proved)
+def _patience() -> Clock:
+    return Clock(time.process_time, time.process_time() + PATIENCE_S)
 
 
-def _initial(traffic: Traffic, max_shift: int, method: str) -> tuple[Assignment, bool]:
-    if method == "hia":
-        return hia(traffic, max_shift), False
-    answer = best(traffic, max_shift, Clock(time.monotonic, time.monotonic() + PATIENCE_S))
-    if method == "best" or answer.assignment.lines == answer.lower_bound:
-        return answer.assignment, answer.assignment.lines == answer.lower_bound
+def _by_hia(traffic: Traffic, max_shift: int) -> Found:
+    return hia(traffic, max_shift), False
+
+
+def _by_best(traffic: Traffic, max_shift: int) -> Found:
+    answer = best(traffic, max_shift, _patience())
+    return answer.assignment, answer.assignment.lines == answer.lower_bound
+
+
+def _by_exact(traffic: Traffic, max_shift: int) -> Found:
+    """ILP-IA, by whichever of the configuration bound and HiGHS proves it."""
+    answer = best(traffic, max_shift, _patience())
+    if answer.assignment.lines == answer.lower_bound:
+        return answer.assignment, True
     found = exact(traffic, max_shift, PATIENCE_S, lower_bound=answer.lower_bound, start=answer.assignment)
     return (answer.assignment, False) if found is None else (found.assignment, found.proved)
 
 
-def _by_hda(traffic: Traffic, max_shift: int, previous: Previous) -> Assignment:
-    return hda(traffic, max_shift, previous)
+def _by_hda(traffic: Traffic, max_shift: int, previous: Previous) -> Found:
+    return hda(traffic, max_shift, previous), False
 
 
-def _without_removal(traffic: Traffic, max_shift: int, previous: Previous) -> Assignment:
-    return hda(traffic, max_shift, previous, smart_removal=False)
+def _without_removal(traffic: Traffic, max_shift: int, previous: Previous) -> Found:
+    return hda(traffic, max_shift, previous, smart_removal=False), False
 
 
-def _anew(traffic: Traffic, max_shift: int, previous: Previous) -> Assignment:
-    return hia(traffic, max_shift)
+def _anew(traffic: Traffic, max_shift: int, previous: Previous) -> Found:
+    return hia(traffic, max_shift), False
 
 
-def _best(traffic: Traffic, max_shift: int, previous: Previous) -> Assignment:
-    clock = Clock(time.monotonic, time.monotonic() + PATIENCE_S)
+def _regrouped(traffic: Traffic, max_shift: int, previous: Previous) -> Found:
     # The configuration LP's bound would take a third of the time and is hardly ever reached.
     bound = cheap_bound(kinds_of(traffic, 0), max_shift, cliques=0)
-    return best_regrouping(traffic, max_shift, previous, clock, bound=bound).assignment
+    return best_regrouping(traffic, max_shift, previous, _patience(), bound=bound).assignment, False
 
 
-def _ilp_da(traffic: Traffic, max_shift: int, previous: Previous) -> Assignment:
-    found = exact(traffic, max_shift, PATIENCE_S, previous=previous)
-    return _best(traffic, max_shift, previous) if found is None else found.assignment
+def _priced(price: float) -> Regroup:
+    def regroup(traffic: Traffic, max_shift: int, previous: Previous) -> Found:
+        return best_regrouping(traffic, max_shift, previous, _patience(), change_cost=price).assignment, False
+
+    return regroup
+
+
+def _ilp_da(traffic: Traffic, max_shift: int, previous: Previous) -> Found:
+    """ILP-DA; an answer at the configuration bound that changes nobody needs no solver to be proved."""
+    answer = best_regrouping(traffic, max_shift, previous, _patience())
+    unchanged = changed_devices(traffic, answer.assignment, previous) == 0
+    if answer.assignment.lines == answer.lower_bound and unchanged:
+        return answer.assignment, True
+    found = exact(traffic, max_shift, PATIENCE_S, previous=previous, lower_bound=answer.lower_bound)
+    return (answer.assignment, False) if found is None else (found.assignment, found.proved)
 
 
 # method: (how a network is grouped at first, how after every change)
-DYNAMIC: Final[dict[str, tuple[str, Regroup]]] = {
-    "hia": ("hia", _anew),
-    "hda": ("hia", _by_hda),
-    "hda-nosr": ("hia", _without_removal),
-    "best": ("best", _best),
-    "exact": ("exact", _ilp_da),
+DYNAMIC: Final[dict[str, tuple[Callable[[Traffic, int], Found], Regroup]]] = {
+    "hia": (_by_hia, _anew),
+    "hda": (_by_hia, _by_hda),
+    "hda-nosr": (_by_hia, _without_removal),
+    "best": (_by_best, _regrouped),
+    "best, change costs 1 line": (_by_best, _priced(1.0)),
+    "exact": (_by_exact, _ilp_da),
 }
 
 
-def dynamic(setting: Setting, method: str, seed: int) -> Outcome:
-    """Let a network change for `moments` moments; changes are counted over the transitions, as (17) does."""
-    savings, changed, seconds = [], [], []
-    for traffic, assignment, before, took_s in moments(setting, method, seed):
-        savings.append(saving_percent(traffic, assignment))
-        seconds.append(took_s)
-        if before is not None:
-            changed.append(changed_percent(traffic, assignment, before))
-    return Outcome(float(np.mean(savings)), float(np.mean(changed)) if changed else 0.0, float(np.mean(seconds)))
+def measured(setting: Setting, method: str, seed: int) -> Run:
+    """Let one drawn network change for setting.moments moments, grouped by `method` (a key of DYNAMIC)."""
+    shown = list(moments(setting, method, seed))
+    worse = 0
+    for moment in shown[1:] if method == "best" else ():
+        assert moment.before is not None
+        rival = hda(moment.traffic, setting.max_shift, moment.before)
+        worse += moment.assignment.lines > rival.lines or _changed(moment) > changed_devices(
+            moment.traffic, rival, moment.before
+        )
+    return Run(
+        devices=tuple(len(moment.traffic) for moment in shown),
+        lines=tuple(moment.assignment.lines for moment in shown),
+        changed=tuple(_changed(moment) for moment in shown),
+        seconds=tuple(round(moment.seconds, 6) for moment in shown),
+        proved=sum(moment.proved for moment in shown),
+        worse=worse,
+    )
 
 
-def moments(setting: Setting, method: str, seed: int) -> Iterator[tuple[Traffic, Assignment, Previous | None, float]]:
-    """(traffic, assignment, moment before, seconds it took) of every moment; all methods see the same devices."""
+def _changed(moment: Moment) -> int:
+    return changed_devices(moment.traffic, moment.assignment, moment.before)
+
+
+def moments(setting: Setting, method: str, seed: int) -> Iterator[Moment]:
+    """Every moment of one drawn network; all methods see the same devices, and fewer moments are the first of more."""
     first, regroup = DYNAMIC[method]
     rng = np.random.default_rng(seed)
     traffic = generate(setting.devices, setting.load, rng, intervals=setting.intervals)
-    began = time.perf_counter()
-    assignment = _initial(traffic, setting.max_shift, first)[0]
-    yield traffic, assignment, None, time.perf_counter() - began
+    began = time.process_time()
+    assignment, proved = first(traffic, setting.max_shift)
+    yield Moment(traffic, assignment, None, time.process_time() - began, proved)
     known = setting.devices
     for _ in range(setting.moments):
         before = previous_of(traffic, assignment)
         traffic = changed_network(traffic, setting, rng, known + 1)
         known += setting.joining
-        began = time.perf_counter()
-        assignment = regroup(traffic, setting.max_shift, before)
-        yield traffic, assignment, before, time.perf_counter() - began
+        began = time.process_time()
+        assignment, proved = regroup(traffic, setting.max_shift, before)
+        yield Moment(traffic, assignment, before, time.process_time() - began, proved)
 
 
 def changed_network(traffic: Traffic, setting: Setting, rng: np.random.Generator, first_id: int) -> Traffic:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
-from planning.grouping.experiments import Outcome, Setting, dynamic, initial
+from planning.grouping.campaign import Store, Task
+from planning.grouping.experiments import Run, Setting
 from planning.grouping.intervals import Mean, mean_of
 
 LOADS: Final = ("low", "medium", "high")
@@ -21,20 +21,23 @@ HEURISTICS: Final = ("hda", "hda-nosr")
 class Effort:
     """How much is spent. sizes: M of figures 9 and 10; largest: M of figures 13-15 and end of 12; moments, runs.
 
-    The paper has sizes up to 50 (25 in figure 10), largest 500, 100 moments and 20 runs.
+    exact_moments: of figure 10, whose exact answers take longest. The paper has 20 runs, 100 moments throughout,
+    sizes up to 50 (25 in figure 10), largest 500.
     """
 
     runs: int
     moments: int
-    sizes: tuple[int, ...] = (5, 10, 15, 20, 25, 30, 40, 50)
-    dynamic_sizes: tuple[int, ...] = (5, 10, 15)
+    exact_moments: int
+    sizes: tuple[int, ...]
+    dynamic_sizes: tuple[int, ...]
     largest: int = 500
     methods: tuple[str, ...] = HEURISTICS
 
 
 @dataclass(frozen=True)
 class Row:
-    """One point: panel and measure say which axes, series which line, x the place on it."""
+    """One point: panel and measure say which axes, series which line, x the place on it; a mean over `runs` networks
+    of `moments` changes each."""
 
     figure: int
     panel: str
@@ -42,6 +45,8 @@ class Row:
     series: str
     x: str
     value: Mean
+    runs: int
+    moments: int
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,10 @@ class Point:
     method: str
 
 
-Measure = tuple[str, Callable[[Outcome], float]]
-SAVING: Final[Measure] = ("saving, %", lambda outcome: outcome.saving_percent)
-CHANGED: Final[Measure] = ("updated identities, %", lambda outcome: outcome.changed_percent)
-SECONDS: Final[Measure] = ("seconds a moment", lambda outcome: outcome.seconds)
+Measure = tuple[str, Callable[[Run, int], float]]
+SAVING: Final[Measure] = ("saving, %", Run.saving_percent)
+CHANGED: Final[Measure] = ("updated identities, %", Run.changed_percent)
+SECONDS: Final[Measure] = ("processor seconds a moment", Run.seconds_each)
 
 
 def named(method: str, max_shift: int) -> str:
@@ -85,7 +90,8 @@ def figure_10(effort: Effort) -> Iterator[Point]:
         for tau in SHIFTS:
             for method in ("hda", "hda-nosr", "exact"):
                 for size in effort.dynamic_sizes:
-                    yield Point(load, named(method, tau), str(size), changing(effort, load, size, tau), method)
+                    setting = replace(changing(effort, load, size, tau), moments=effort.exact_moments)
+                    yield Point(load, named(method, tau), str(size), setting, method)
 
 
 def figure_11(effort: Effort) -> Iterator[Point]:
@@ -123,7 +129,7 @@ def figure_14(effort: Effort) -> Iterator[Point]:
                 yield Point("b: intervals", named(method, tau), _text(array), setting, method)
             churn = effort.largest // 10
             grown = Setting("high", effort.largest, tau, leaving=churn, joining=churn + churn // 2)
-            for count in (5, 10, 15, 20):
+            for count in _up_to(effort.moments, (5, 10, 15, 20)):
                 yield Point("c: growing network", named(method, tau), str(count), replace(grown, moments=count), method)
 
 
@@ -136,23 +142,27 @@ def figure_15(effort: Effort) -> Iterator[Point]:
             for size in (effort.largest * step // 5 for step in range(1, 6)):
                 setting = changing(effort, "medium", size, tau)
                 yield Point("b: devices", named(method, tau), str(size), setting, method)
-            for count in (1, 2, 5, 10, 20):
+            for count in _up_to(effort.moments, (1, 2, 5, 10, 20, 50, 100)):
                 yield Point("c: moments", named(method, tau), str(count), replace(base, moments=count), method)
+
+
+def _up_to(most: int, counts: tuple[int, ...]) -> list[int]:
+    return [count for count in counts if count <= most] or [most]
 
 
 def _text(array: tuple[int, ...]) -> str:
     return "-".join(str(interval) for interval in array)
 
 
-# figure: (its points, how a point is measured, what is shown of it)
-FIGURES: Final[dict[int, tuple[Callable[[Effort], Iterator[Point]], Callable[..., Outcome], tuple[Measure, ...]]]] = {
-    9: (figure_9, initial, (SAVING,)),
-    10: (figure_10, dynamic, (SAVING, CHANGED)),
-    11: (figure_11, initial, (SAVING,)),
-    12: (figure_12, dynamic, (SAVING, CHANGED)),
-    13: (figure_13, dynamic, (SAVING, CHANGED)),
-    14: (figure_14, dynamic, (SAVING, CHANGED)),
-    15: (figure_15, dynamic, (SECONDS,)),
+# figure: (its points, what is shown of them)
+FIGURES: Final[dict[int, tuple[Callable[[Effort], Iterator[Point]], tuple[Measure, ...]]]] = {
+    9: (figure_9, (SAVING,)),
+    10: (figure_10, (SAVING, CHANGED)),
+    11: (figure_11, (SAVING,)),
+    12: (figure_12, (SAVING, CHANGED)),
+    13: (figure_13, (SAVING, CHANGED)),
+    14: (figure_14, (SAVING, CHANGED)),
+    15: (figure_15, (SECONDS,)),
 }
 
 
@@ -161,17 +171,18 @@ def points(number: int, effort: Effort) -> list[Point]:
     return list(FIGURES[number][0](effort))
 
 
-def measure(number: int, point: Point, effort: Effort, seed: int) -> list[Row]:
-    """Rows of one point: a mean over `effort.runs` networks, the same networks for every method."""
-    _, experiment, measures = FIGURES[number]
-    outcomes = [_once(experiment, point.setting, point.method, 1000 * seed + run) for run in range(effort.runs)]
-    return [
-        Row(number, point.panel, name, point.series, point.x, mean_of([value(outcome) for outcome in outcomes]))
-        for name, value in measures
-    ]
+def tasks_of(point: Point, effort: Effort, seed: int) -> list[Task]:
+    """The runs behind a point: effort.runs networks, the same ones for every method and figure."""
+    return [Task(point.setting, point.method, 1000 * seed + run) for run in range(effort.runs)]
 
 
-@lru_cache(maxsize=4096)
-def _once(experiment: Callable[..., Outcome], setting: Setting, method: str, seed: int) -> Outcome:
-    # Figures share points (M = 500 at 10 % is in 12, 13 and 14): they are measured once.
-    return experiment(setting, method, seed)
+def rows_of(number: int, effort: Effort, seed: int, store: Store) -> list[Row]:
+    """Means of all points of a figure over the runs in the store that were done; a point without any is left out."""
+    rows = []
+    for point in points(number, effort):
+        found = [store.find(task) for task in tasks_of(point, effort, seed)]
+        runs = [run for run in found if run is not None]
+        for name, value in FIGURES[number][1] if runs else ():
+            mean = mean_of([value(run, point.setting.moments) for run in runs])
+            rows.append(Row(number, point.panel, name, point.series, point.x, mean, len(runs), point.setting.moments))
+    return rows

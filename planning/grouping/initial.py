@@ -22,16 +22,14 @@ from planning.grouping.arithmetic import (
     patterns_of,
 )
 from planning.grouping.assignment import Assignment
-from planning.grouping.kinds import Kinds, kinds_of
+from planning.grouping.kinds import Kinds, kinds_of, most_options_of
 from planning.grouping.lines import Lines, empty_lines, fits, free_of, join, score_added
 from planning.grouping.traffic import IntArray, Traffic
 
 # Above this many kinds the table of root pairs would not fit; devices are then grouped in blocks.
 MOST_KINDS: Final = 5000
-# Pairs of options of all pairs of kinds, and options of all kinds, that are compared; with more, every kind keeps
-# fewer, evenly spaced shifts.
+# Pairs of options of all pairs of kinds that are compared; with more, every kind keeps fewer, evenly spaced shifts.
 MOST_PAIRS: Final = 400_000_000
-MOST_OPTIONS: Final = 40_000
 
 
 class Supply(NamedTuple):
@@ -71,7 +69,7 @@ def hia(traffic: Traffic, max_shift: int, *, clip: bool = False, whole_timeline:
 def _affordable(traffic: Traffic) -> int:
     """Options of a kind that keep the work within MOST_PAIRS and MOST_OPTIONS, at least 1."""
     kinds = kinds_of(traffic, 0).interval.size
-    return max(1, min(math.isqrt(2 * MOST_PAIRS) // kinds, MOST_OPTIONS // kinds))
+    return max(1, min(math.isqrt(2 * MOST_PAIRS) // kinds, most_options_of(traffic)))
 
 
 def _blocks(traffic: Traffic, max_shift: int, clip: bool) -> list[IntArray]:

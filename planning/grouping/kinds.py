@@ -6,6 +6,7 @@ table III, however many devices.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 from planning.grouping.traffic import IntArray, Traffic
 
 WORD_BITS: Final = 64
+
+# Options of all kinds that are looked at; with more, every kind keeps fewer, evenly spaced shifts.
+MOST_OPTIONS: Final = 40_000
 
 # Longest timeline that is held as a bit mask, slots; beyond it patterns are compared by gcd arithmetic.
 LONGEST_MASK: Final = 4096
@@ -55,14 +59,26 @@ class Kinds:
         return np.diff(self.first_device)
 
 
+def shift_at(place: int) -> int:
+    """Shifts in their order, smallest first, negative before positive: 0, -1, 1, -2, 2, ..."""
+    return -(place + 1) // 2 if place % 2 else place // 2
+
+
 def shifts_in_order(max_shift: int, interval: int) -> list[int]:
-    """Shifts that lead to different starts, smallest first, negative before positive: 0, -1, 1, -2, 2, ..."""
-    nearest = [0]
-    for size in range(1, max_shift + 1):
-        if len(nearest) >= interval:
-            break
-        nearest += [-size, size]
-    return nearest[:interval]
+    """Shifts up to max_shift that lead to different starts, in their order."""
+    return [shift_at(place) for place in range(min(2 * max_shift + 1, interval))]
+
+
+def most_options_of(traffic: Traffic) -> int:
+    """Options of a kind that keep those of all kinds within MOST_OPTIONS, at least 1."""
+    return max(1, MOST_OPTIONS // _kinds(traffic)[1].size)
+
+
+def admissible(traffic: Traffic, shift: IntArray, max_shift: int) -> IntArray:
+    """Of every device the smallest shift to the same start, 0 where that is more than max_shift; int64 (M,)."""
+    later = shift % traffic.interval
+    nearest = np.where(2 * later >= traffic.interval, later - traffic.interval, later)
+    return np.where(np.abs(nearest) <= max_shift, nearest, 0)
 
 
 def kinds_of(
@@ -71,16 +87,18 @@ def kinds_of(
     """Sort the devices into kinds and lay out their patterns.
 
     clip: a shift must leave the transmission within its interval instead of wrapping round it. most_options: of more
-    shifts than this a kind keeps so many, 0 and others evenly spaced. keep: int64 (M,), a shift of every device that
-    must remain among those of its kind.
+    shifts than this a kind keeps so many, 0 and others evenly spaced. keep: int64 (M,) or (n, M), shifts of
+    every device that must remain among those of its kind.
     """
     kind, interval, duration, start = _kinds(traffic)
     device = np.argsort(kind, kind="stable")
     first_device = np.concatenate(([0], np.cumsum(np.bincount(kind, minlength=interval.size))))
     rows = zip(interval.tolist(), duration.tolist(), start.tolist(), strict=True)
-    options = [_thinned(_options(*row, max_shift, clip), most_options) for row in rows]
+    options = [_options(*row, max_shift, clip, most_options) for row in rows]
     if keep is not None:
-        options = [sorted({*few, *keep[kind == k].tolist()}, key=_nearest) for k, few in enumerate(options)]
+        for k, few in enumerate(options):
+            if len(few) == most_options:
+                options[k] = sorted({*few, *np.unique(keep[..., kind == k]).tolist()}, key=_nearest)
     sizes = np.array([len(option) for option in options])
     option_kind = np.repeat(np.arange(interval.size), sizes)
     option_shift = np.array([shift for option in options for shift in option], dtype=np.int64)
@@ -127,22 +145,25 @@ def options_of(kinds: Kinds, shift: IntArray) -> IntArray:
     return option
 
 
-def _options(interval: int, duration: int, start: int, max_shift: int, clip: bool) -> list[int]:
-    shifts = shifts_in_order(max_shift, interval)
+def _options(interval: int, duration: int, start: int, max_shift: int, clip: bool, most: int) -> list[int]:
+    count = min(2 * max_shift + 1, interval)
     if not clip:
-        return shifts
-    return [shift for shift in shifts if shift == 0 or 0 <= start + shift <= interval - duration]
+        return [shift_at(place) for place in _spread(count, most)]
+    within = [shift for shift in shifts_in_order(max_shift, interval) if 0 <= start + shift <= interval - duration]
+    within = within if 0 in within else [0, *within]
+    return [within[place] for place in _spread(len(within), most)]
+
+
+def _spread(count: int, most: int) -> Sequence[int]:
+    """Places 0 .. count - 1, or `most` of them, evenly spaced from 0 on."""
+    if count <= most:
+        return range(count)
+    return [round(place * (count - 1) / (most - 1)) for place in range(most)] if most > 1 else [0]
 
 
 def _nearest(shift: int) -> tuple[int, int]:
     """Order of shifts: smallest first, negative before positive."""
     return abs(shift), shift
-
-
-def _thinned(shifts: list[int], most: int) -> list[int]:
-    if len(shifts) <= most:
-        return shifts
-    return [shifts[round(place * (len(shifts) - 1) / (most - 1))] for place in range(most)] if most > 1 else shifts[:1]
 
 
 def _kinds(traffic: Traffic) -> tuple[IntArray, IntArray, IntArray, IntArray]:

@@ -16,7 +16,7 @@ import numpy as np
 from planning.grouping.assignment import NOWHERE, Assignment, Previous
 from planning.grouping.best import Answer, Clock, best, lower_bound
 from planning.grouping.dynamic import hda
-from planning.grouping.kinds import Kinds, kinds_of, options_of
+from planning.grouping.kinds import Kinds, kinds_of, most_options_of, options_of
 from planning.grouping.numbering import keep_numbers
 from planning.grouping.repair import WEIGHT_UNIT, Search, repair, search_of
 from planning.grouping.traffic import IntArray, Traffic
@@ -65,15 +65,18 @@ def best_regrouping(
     bound on the lines, where one is known; else the configuration LP's.
     """
     before = np.array(previous.line_of(traffic))
-    kinds = kinds_of(traffic, max_shift)
-    start = _draft(kinds, hda(traffic, max_shift, previous))
-    limit = changes(start, before)
+    rival = hda(traffic, max_shift, previous)
     scratch = None
     if change_cost is not None:
         fresh = best(traffic, max_shift, clock, seed=seed, progress=progress)
-        bound, scratch = fresh.lower_bound, _draft(kinds, keep_numbers(fresh.assignment, before))
+        bound, scratch = fresh.lower_bound, keep_numbers(fresh.assignment, before)
     elif bound is None:
         bound = lower_bound(traffic, max_shift, clock)
+    answers = [rival] if scratch is None else [rival, scratch]
+    shifts = np.array([answer.shift for answer in answers])
+    kinds = kinds_of(traffic, max_shift, most_options=most_options_of(traffic), keep=shifts)
+    start = _draft(kinds, rival)
+    limit = changes(start, before)
 
     def worth(draft: Draft) -> tuple[float, float]:
         changed = changes(draft, before)
@@ -81,7 +84,7 @@ def best_regrouping(
             return (float(draft.lines) if changed <= limit else np.inf), float(changed)
         return draft.lines + change_cost * changed, float(changed)
 
-    drafts = [start] if scratch is None else [start, scratch]
+    drafts = [start] if scratch is None else [start, _draft(kinds, scratch)]
     if len(traffic) <= MOST_SEARCHED:
         rng = np.random.default_rng(seed)
         drafts = [_search(kinds, traffic, draft, before, worth, bound, clock, rng, progress) for draft in drafts]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planning.grouping.assignment import Assignment
+from planning.grouping.table import writable
 from planning.grouping.traffic import IntArray, Traffic
 from planning.simulate.scenario import Scenario
 from spectrum.errors import BadInput
@@ -52,7 +53,7 @@ def write_timetable(path: Path, timetable: Timetable) -> None:
     traffic = timetable.traffic
     start = (traffic.start + timetable.shift) % traffic.interval
     columns = (timetable.subchannel, traffic.interval, traffic.duration, start, timetable.shift)
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with writable(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         for name, subchannel, *rest in zip(traffic.names, *(column.tolist() for column in columns), strict=True):

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from planning.grouping.table import read_columns, whole, writable
 from spectrum.errors import BadInput
 
 IntArray = NDArray[np.int64]
@@ -86,35 +87,14 @@ def read_devices(path: Path, slot_s: float | None = None) -> Traffic:
     slot_s: None when the columns are in slots; else they are seconds, and slots are this long. An interval must then
     be a whole number of slots; a transmission takes every slot it touches.
     """
-    names, columns = _read_columns(path)
+    names, *columns = read_columns(path, COLUMNS)
+    if not names:
+        raise BadInput(f"expected at least one device in {path}, found none; add a row")
     _refuse_duplicates(names)
     numbers = [_numbers(path, names, column, texts, slot_s) for column, texts in zip(COLUMNS[1:], columns, strict=True)]
     if slot_s is not None:
         numbers = _to_slots(names, numbers, slot_s)
     return _checked(names, *numbers)
-
-
-def _read_columns(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.reader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"expected a CSV file with columns {','.join(COLUMNS)}, cannot read {path}: {error}") from error
-    header = [title.strip().lower() for title in rows[0]] if rows else []
-    missing = [title for title in COLUMNS if title not in header]
-    if missing:
-        raise BadInput(
-            f"expected a header with {','.join(COLUMNS)} in {path}, missing: {', '.join(missing)}; name the columns so"
-        )
-    body = [row for row in rows[1:] if row]
-    if not body:
-        raise BadInput(f"expected at least one device in {path}, found none; add a row")
-    places = [header.index(title) for title in COLUMNS]
-    short = next((i for i, row in enumerate(body) if len(row) <= max(places)), None)
-    if short is not None:
-        raise BadInput(f"expected {len(header)} fields, row {short + 2} of {path} has {len(body[short])}; complete it")
-    by_column = [tuple(row[place].strip() for row in body) for place in places]
-    return by_column[0], by_column[1:]
 
 
 def _refuse_duplicates(names: Sequence[str]) -> None:
@@ -135,7 +115,7 @@ def _refuse_duplicates(names: Sequence[str]) -> None:
 
 
 def _numbers(path: Path, names: Sequence[str], column: str, texts: Sequence[str], slot_s: float | None) -> NDArray[Any]:
-    kind: Any = int if slot_s is None else float
+    kind: Any = whole if slot_s is None else float
     try:
         return np.array([kind(text) for text in texts], dtype=object if slot_s is None else np.float64)
     except ValueError:
@@ -156,7 +136,7 @@ def _to_slots(names: Sequence[str], seconds: Sequence[NDArray[Any]], slot_s: flo
     interval = interval_s / slot_s
     for name, *values in zip(names, interval, begin, end, strict=True):
         if not all(math.isfinite(value) for value in values):
-            raise BadInput(f"expected finite seconds for device {name!r}; mend the row")
+            raise BadInput(f"expected finite numbers of slots for device {name!r}; mend its row or --slot-s")
     odd = np.flatnonzero(np.abs(interval - np.rint(interval)) > WHOLE_SLOT_TOLERANCE * np.maximum(1, interval))
     if odd.size:
         first = int(odd[0])
@@ -234,7 +214,7 @@ def generate(
 
 def write_devices(path: Path, traffic: Traffic) -> None:
     """Write DEVICES.csv in slots."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with writable(path) as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)
         columns = (traffic.interval.tolist(), traffic.duration.tolist(), traffic.start.tolist())

@@ -130,7 +130,7 @@ def test_assignments_are_read_back_and_nonsense_is_refused(tmp_path: Path) -> No
     write_assignment(path, ["a", "b"], Assignment((1, 2), (0, -3)))
     assert read_previous(path).places == {"a": (1, 0), "b": (2, -3)}
     path.write_text("device,line,shift\na,x,0\n")
-    with pytest.raises(BadInput, match="row 2"):
+    with pytest.raises(BadInput, match="device 'a'"):
         read_previous(path)
     path.write_text("device,line,shift\na,1,0\na,2,0\n")
     with pytest.raises(BadInput, match="twice"):
