@@ -69,8 +69,8 @@ async function begin() {
     const session = await loadSession();
     if (!session.may_read) {
       banner("warn", "Sign in to see this site.", "");
-      if (!(await signIn("This console shows its site to those who sign in."))) return;
-      return; // onSession begins anew
+      await signIn("This console shows its site to those who sign in.");
+      return; // once somebody has signed in, onSession begins anew
     }
     state.site = await ask("/api/site");
   } catch (error) {
@@ -84,7 +84,8 @@ async function begin() {
   fillSiteMap();
   fillEventFilters();
   const fromAddress = placeOf(location.hash).match(/^channels\/(.+)$/)?.[1];
-  const known = state.site.subchannels.find((cell) => cell.key === fromAddress) ?? state.site.subchannels[0];
+  const wanted = fromAddress ?? state.selected;
+  const known = state.site.subchannels.find((cell) => cell.key === wanted) ?? state.site.subchannels[0];
   if (known) select(known.key);
   changed("site");
   dispatchEvent(new HashChangeEvent("hashchange"));
@@ -164,6 +165,7 @@ function banner(tone, title = "", text = "") {
 }
 
 onSession(() => {
+  if (closeFeed && state.session.may_read) return; // who acts has changed, not what is seen
   closeFeed?.();
   closeFeed = null;
   begin();
