@@ -18,6 +18,7 @@ from channel_status.protocol import ChannelStatusDatabase, Entry
 from console import views
 from console.events import audit_view, event_view
 from controller.operators import OperatorsWord, read_word
+from spectrum.report import ChannelReport
 from spectrum.site_file import Site
 from spectrum.status import Lease
 
@@ -95,15 +96,19 @@ class Reader:
             "leases": _Cadence(0.2), "records": _Cadence(1.0), "devices": _Cadence(1.0), "duty": _Cadence(2.0),
         }  # fmt: skip
         self._lease_moved = True
+        self._shown: tuple[object, ...] = ()
+        # What was found by a look that then failed: a place in a stream is passed only once.
+        self._untold: list[Message] = []
 
     def look(self) -> list[Message]:
         """What is new; raises DatabaseAway, after which the next look goes on where the last one ended."""
         if not self._begun:
             self._begin()
         now_s = self._clock()
-        messages = self._streams(now_s)
-        messages += self._records(now_s)
-        return messages
+        self._untold += self._streams(now_s)
+        self._untold += self._records(now_s)
+        told, self._untold = self._untold, []
+        return told
 
     def everything(self) -> list[Message]:
         """The newest message of every state kind, for a client that has just come."""
@@ -183,7 +188,7 @@ class Reader:
             self._lease_moved = False
             messages += self._new("leases", views.leases_view(self._leases, now_s))
             self._done("leases", leases_s)
-        messages += self._new("channels", views.channels_view(site, reports, self._leases, self._word, now_s))
+        messages += self._channels(reports, now_s)
         if self._is_due("devices", began_s):
             devices_s = self._monotonic()
             self._kpis = {name: kpi for name, kpi in _decoded(database.get(site.name, "devices")).items() if kpi}
@@ -195,6 +200,14 @@ class Reader:
             messages += self._new("duty", views.duty_view(site, airtime, self._radios, now_s))
             self._done("duty", duty_s)
         return messages
+
+    def _channels(self, reports: Sequence[ChannelReport], now_s: float) -> list[Message]:
+        """The channel map when anything was sensed, leased or said since, else once a second for the ages."""
+        shown = ({(report.sensor, report.time_s) for report in reports}, self._leases, self._word, int(now_s))
+        if shown == self._shown:
+            return []
+        self._shown = shown
+        return self._new("channels", views.channels_view(self._site, reports, self._leases, self._word, now_s))
 
     def _is_due(self, name: str, now_s: float) -> bool:
         return now_s >= self._cadence[name].due_s
