@@ -22,7 +22,11 @@ FIRST_ANSWER_S = 10.0
 @click.argument("site_file", metavar="SITE.toml")
 @click.option("--gateway", help="Name of the gateway in the site file; may be left out when there is only one.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Run for this long, then end.")
-@click.option("--capture", metavar="FILE", help="Write the Semtech UDP that passes as pcap, for tshark.")
+@click.option(
+    "--capture",
+    metavar="FILE",
+    help="Write the Semtech UDP that passes, and the LoRa frames in it, as pcapng for tshark.",
+)
 @click.option("--advise", is_flag=True, help="Print the channel plan of every device and end; move nothing.")
 @click.option("--chirpstack", is_flag=True, help="With --advise: print ChirpStack's region configuration instead.")
 @seed_option

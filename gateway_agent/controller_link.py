@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -140,11 +140,21 @@ class ControllerLink:
         if self._state == "online":
             self._outgoing.put(wire.AgentMessage(uplinks=[uplink]))
             return
+        self.keep([uplink])
+
+    def keep(self, uplinks: Iterable[wire.Uplink]) -> None:
+        """Keep receptions for the next stream; the oldest go first, and are counted."""
         with self._lock:
-            if len(self._uplinks) >= KEPT_UPLINKS:
+            self._uplinks.extend(uplinks)
+            while len(self._uplinks) > KEPT_UPLINKS:
                 self._uplinks.popleft()
                 self.dropped_uplinks += 1
-            self._uplinks.append(uplink)
+
+    def undelivered(self) -> list[wire.Uplink]:
+        """Take what is still kept: of a link that is closed, what no controller has heard of."""
+        with self._lock:
+            kept, self._uplinks = list(self._uplinks), deque()
+        return kept
 
     def give_up_overdue(self) -> int:
         """Answer the requests whose patience is over with a refusal; returns how many. Call it now and then."""
@@ -181,7 +191,6 @@ class ControllerLink:
         """One stream from dialling to its end: why it ended, and whether the controller had answered."""
         answered = False
         with channel_to(self._site) as channel:
-            self._outgoing = queue.SimpleQueue()
             stub = wire_grpc.ControllerStub(channel)  # type: ignore[no-untyped-call]
             stream = stub.Attach(self._messages(self._outgoing))
             try:
@@ -195,22 +204,29 @@ class ControllerLink:
                 return " ".join(str(detail).split()), answered
             finally:
                 self._state = "connecting"
-                self._outgoing.put(None)
+                outgoing, self._outgoing = self._outgoing, queue.SimpleQueue()
+                self.keep(_uplinks_left(outgoing))
+                outgoing.put(None)
         return "the stream ended", answered
 
     def _messages(self, outgoing: queue.SimpleQueue[wire.AgentMessage | None]) -> Iterator[wire.AgentMessage]:
         register = wire.Register(gateway=self._gateway, site=self._site.name, agent_version=VERSION)
         self._state = "registered"  # before it is sent: the answer may come before this generator runs again
         yield wire.AgentMessage(register=register)
+        beat_s = self._clock()
         while True:  # until `close` or the stream's end puts None, so that what was said before it still goes out
             try:
                 message = outgoing.get(timeout=HEARTBEAT_S)
             except queue.Empty:
                 if self._closed.is_set():
                     return
-                message = wire.AgentMessage(heartbeat=wire.Heartbeat(dropped_uplinks=self.dropped_uplinks))
+                message = wire.AgentMessage()
             if message is None:
                 return
+            if not 0.0 <= self._clock() - beat_s < HEARTBEAT_S:
+                # beside other messages too: uplinks alone are not answered, and silence would look like a dead peer
+                beat_s = self._clock()
+                message.heartbeat.dropped_uplinks = self.dropped_uplinks
             yield message
 
     def _came_online(self) -> None:
@@ -234,3 +250,14 @@ class ControllerLink:
             self.on_change(change)
         for warning in message.warnings:
             self.on_warning(warning)
+
+
+def _uplinks_left(outgoing: queue.SimpleQueue[wire.AgentMessage | None]) -> Iterator[wire.Uplink]:
+    """Receptions in a queue that nobody reads any more; what else was said there has been overtaken."""
+    while True:
+        try:
+            message = outgoing.get_nowait()
+        except queue.Empty:
+            return
+        if message is not None:
+            yield from message.uplinks

@@ -18,6 +18,7 @@ from gateway_agent.capture import Capture
 from gateway_agent.controller_link import ControllerLink
 from gateway_agent.gateway_door import GatewayDoor, host_and_port
 from gateway_agent.health import Health, HealthServer, judge
+from gateway_agent.kept_reports import KeptReports
 from gateway_agent.lorawan.devices import devices_of
 from gateway_agent.lorawan.network import LorawanNetwork
 from gateway_agent.lorawan.region_eu868 import DEFAULT_CHANNELS_HZ
@@ -60,7 +61,8 @@ def run_lorawan(
         database = open_database(site)
         stack.callback(database.close)
         store = DatabaseStore(database, site.name)
-        network = LorawanNetwork(devices, store, cf_list_hz=cf_list_of(site), tell=_tell)
+        on_port_0 = gateway.lorawan.commands_in == "port-0"
+        network = LorawanNetwork(devices, store, cf_list_hz=cf_list_of(site), on_port_0=on_port_0, tell=_tell)
         link = ControllerLink(site, gateway.name, rng=Random(seed))
         agent = LorawanAgent(door, network, link, gateway.lorawan, tell=_tell)
         link.on_change = link.on_warning = agent.hear_controller
@@ -82,11 +84,25 @@ def run_lorawan(
                 "downlink": [used.as_json() for used in agent.used],
             }  # fmt: skip
 
+        reports = KeptReports(database, site.name, gateway.name)
+        link.keep(reports.take())
         link.start()
-        stack.callback(link.close)
+        stack.callback(_end_link, link, reports)
         stack.enter_context(radio_told(database, site.name, gateway.name, radio))
         log.info("gateway %s serves %d LoRaWAN devices", gateway.name, len(devices))
         agent.run(stop, seconds)
+
+
+def _end_link(link: ControllerLink, reports: KeptReports | None) -> None:
+    """Say what is left to say; reports that no controller has heard of are kept for the next run, or counted."""
+    link.close()
+    left = link.undelivered()
+    if not left:
+        return
+    if reports is not None and reports.put(left):
+        log.info("%d uplink reports are kept for the next run", len(left))
+    else:
+        log.warning("%d uplink reports are lost: neither the controller nor the database is there", len(left))
 
 
 def _door(gateway: GatewayTable, capture: str | None, stack: ExitStack) -> GatewayDoor:
@@ -121,7 +137,7 @@ def run_sigfox(site: Site, gateway: GatewayTable, stop: threading.Event, seconds
         if gateway.health_listen is not None:
             stack.enter_context(HealthServer(gateway.health_listen, look))
         link.start()
-        stack.callback(link.close)
+        stack.callback(_end_link, link, None)
         agent.run(stop, seconds)
 
 

@@ -130,6 +130,7 @@ class LorawanTable(_Table, frozen=True):
     frames are missing by its counter, None for never. rx2_for_commands: whether MAC commands that found no room in RX1
     go into RX2 (SF12: the gateway is deaf for more than a second) or wait for the next uplink. nb_trans: repetitions of
     each frame. duty_cycle_exponent: aggregated limit of a device, 1 / 2^n. antenna_gain_dbi: of the gateway.
+    commands_in: `fopts` (at most 15 bytes a downlink, readable by all in 1.0) or `port-0` (51, encrypted).
     """
 
     udp_listen: str = "127.0.0.1:1700"
@@ -140,6 +141,7 @@ class LorawanTable(_Table, frozen=True):
     lease_s: Positive = 1800.0
     replan_after_lost: Annotated[int, Meta(ge=1, le=10)] | None = None
     rx2_for_commands: bool = True
+    commands_in: Literal["fopts", "port-0"] = "fopts"
     nb_trans: Annotated[int, Meta(ge=1, le=15)] = 1
     duty_cycle_exponent: Annotated[int, Meta(ge=0, le=15)] | None = None
     antenna_gain_dbi: Annotated[float, Meta(ge=0, le=20)] = 0.0
@@ -194,8 +196,8 @@ class DeviceTable(_Table, frozen=True):
     """`[[device]]`: one real device that an agent moves. Keys never stand here, see LorawanTable.keys.
 
     dev_eui, join_eui: 16 hex digits. dev_addr: 8 hex digits, for `abp`. lorawan: 1.0.4 devices count their DevNonce and
-    keep data rate and power on 15. gateway: the agent that serves it, any when left out. position_m: (east, north) of
-    the site's origin, for maps.
+    keep data rate and power on 15; 1.1 (OTAA only) has two root keys. gateway: the agent that serves it, any when left
+    out. position_m: (east, north) of the site's origin, for maps.
     """
 
     name: Name
@@ -205,7 +207,7 @@ class DeviceTable(_Table, frozen=True):
     join_eui: Eui | None = None
     activation: Literal["otaa", "abp"] = "otaa"
     dev_addr: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{8}$")] | None = None
-    lorawan: Literal["1.0.3", "1.0.4"] = "1.0.3"
+    lorawan: Literal["1.0.3", "1.0.4", "1.1"] = "1.0.3"
     position_m: tuple[float, float] | None = None
 
 
@@ -373,6 +375,8 @@ def _check_devices(devices: Sequence[DeviceTable], file_name: str) -> None:
             continue
         if device.dev_eui is None:
             raise BadInput(f"{file_name}: device {device.name} needs its dev_eui, 16 hex digits")
+        if device.activation == "abp" and device.lorawan == "1.1":
+            raise BadInput(f"{file_name}: device {device.name} is abp and 1.1: abp is possible with 1.0.3 and 1.0.4")
         if device.activation == "abp" and device.dev_addr is None:
             raise BadInput(f"{file_name}: device {device.name} is abp and needs its dev_addr, 8 hex digits")
         other = seen.setdefault(device.dev_eui.lower(), device.name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from gateway_agent.lorawan import crypto, frames, mac_commands
 from gateway_agent.lorawan.frames import BadFrame, DataFrame, JoinAccept, JoinRequest, MType
@@ -24,6 +24,8 @@ from gateway_agent.lorawan.mac_commands import (
     LinkADRReq,
     NewChannelAns,
     NewChannelReq,
+    RekeyConf,
+    RekeyInd,
     Request,
 )
 from gateway_agent.lorawan.region_eu868 import (
@@ -59,14 +61,16 @@ class Sent:
 class LorawanDevice:
     """One device. It draws channels and nonces from `rng`.
 
-    app_key: root key (OTAA). version: `1.0.3` or `1.0.4`. tunes: frequencies the radio can do. wide_ranges: whether it
-    takes NewChannelReq's data rates up to DR5. lowest_power: the largest TXPower index it has.
+    app_key: root key (OTAA). nwk_key: the other root key of 1.1. version: `1.0.3`, `1.0.4` or `1.1`. tunes: frequencies
+    the radio can do. lowest_power: the largest TXPower index it has. answers_on_port_0: it answers commands in a frame
+    of their own on FPort 0 instead of in FOpts.
     """
 
     dev_eui: int
     app_key: bytes
     rng: Random
     join_eui: int = 0
+    nwk_key: bytes = b""
     version: str = "1.0.3"
     tunes: Callable[[int], bool] = in_band
     most_data_rate: int = MOST_DATA_RATE
@@ -77,6 +81,8 @@ class LorawanDevice:
     dev_addr: int | None = None
     network_key: bytes = b""
     application_key: bytes = b""
+    serving_key: bytes = b""
+    encryption_key: bytes = b""
     up: int = 0
     down: int | None = None
     channels: dict[int, tuple[int, int, int]] = field(default_factory=dict)
@@ -89,6 +95,17 @@ class LorawanDevice:
     acknowledge: bool = False
     acknowledged: bool = False
     refusals: int = 0
+    answers_on_port_0: bool = False
+    rekeyed: bool = True
+
+    @classmethod
+    def personalised(
+        cls, dev_eui: int, dev_addr: int, network_key: bytes, application_key: bytes, rng: Random, **options: Any
+    ) -> LorawanDevice:
+        """A device with a session from the factory (ABP); options go to the class."""
+        return cls(
+            dev_eui, b"", rng, dev_addr=dev_addr, network_key=network_key, application_key=application_key, **options
+        )
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -110,21 +127,21 @@ class LorawanDevice:
 
     def join(self) -> Sent:
         """A join request on one of the default channels: joins cannot be steered."""
-        self.dev_nonce = self.dev_nonce + 1 if self.version == "1.0.4" else self.rng.randrange(0x10000)
+        self.dev_nonce = self.rng.randrange(0x10000) if self.version == "1.0.3" else self.dev_nonce + 1
         message = JoinRequest(self.join_eui, self.dev_eui, self.dev_nonce).message()
-        frame = message + crypto.cmac4(self.app_key, message)
+        frame = message + crypto.cmac4(self.nwk_key or self.app_key, message)
         return Sent(frame, self.rng.choice(DEFAULT_CHANNELS_HZ), datr_of(self.data_rate))
 
     def send(self, payload: bytes, *, port: int = 1, confirmed: bool = False) -> Sent:
-        """The next uplink, with what is to be answered in its FOpts."""
+        """The next uplink, with what is to be answered; answers on FPort 0 take the payload's place."""
         assert self.dev_addr is not None, "a device sends data after it has joined"
         self._back_off()
-        f_opts = b""
-        for answer in self.answers:
-            encoded = answer.encode()
-            if len(f_opts) + len(encoded) <= frames.MOST_FOPTS_BYTES:
-                f_opts += encoded
-        self.answers.clear()
+        f_opts = self._said(frames.MOST_FOPTS_BYTES)
+        key, where = self.application_key, (self.dev_addr, self.up, crypto.UPLINK)
+        if f_opts and self.answers_on_port_0:
+            key, port, payload, f_opts = self.encryption_key or self.network_key, 0, f_opts, b""
+        elif self.serving_key:
+            f_opts = crypto.crypt_f_opts_1_1(self.encryption_key, f_opts, *where)
         frame = DataFrame(
             MType.CONFIRMED_UP if confirmed else MType.UNCONFIRMED_UP,
             self.dev_addr,
@@ -134,18 +151,36 @@ class LorawanDevice:
             ack=self.acknowledge,
             f_opts=f_opts,
             f_port=port,
-            payload=crypto.crypt_payload(self.application_key, payload, self.dev_addr, self.up, crypto.UPLINK),
+            payload=crypto.crypt_payload(key, payload, *where),
         )
-        message = frame.message()
-        mic = crypto.data_mic(self.network_key, message, self.dev_addr, self.up, crypto.UPLINK)
+        message, channel = frame.message(), self._hop()
+        mic = self._mic(message, channel)
         self.up += 1
         self.unanswered += 1
         self.acknowledge = self.acknowledged = False
-        return Sent(message + mic, self._hop(), datr_of(self.data_rate))
+        return Sent(message + mic, self.channels[channel][0], datr_of(self.data_rate))
+
+    def _said(self, room: int) -> bytes:
+        """Answers that fit, and in 1.1 that the join's keys are in use, until the network has said the same."""
+        said = b"" if self.rekeyed else RekeyInd(1).encode()
+        for answer in self.answers:
+            encoded = answer.encode()
+            if len(said) + len(encoded) <= room:
+                said += encoded
+        self.answers.clear()
+        return said
+
+    def _mic(self, message: bytes, channel: int) -> bytes:
+        assert self.dev_addr is not None
+        if not self.serving_key:
+            return crypto.data_mic(self.network_key, message, self.dev_addr, self.up, crypto.UPLINK)
+        keys = (self.network_key, self.serving_key)
+        return crypto.uplink_mic_1_1(*keys, message, self.dev_addr, self.up, self.data_rate, channel)
 
     def _hop(self) -> int:
+        """The index of a channel that is enabled and knows the data rate."""
         usable = [
-            channel[0]
+            i
             for i, channel in self.channels.items()
             if self.mask >> i & 1 and channel[1] <= self.data_rate <= channel[2]
         ]
@@ -177,22 +212,47 @@ class LorawanDevice:
             return False
         last = -1 if self.down is None else self.down
         counter = last + 1 + ((parsed.frame_counter - last - 1) & 0xFFFF)
-        expected = crypto.data_mic(self.network_key, frame[:-4], parsed.dev_addr, counter, crypto.DOWNLINK)
+        where = (parsed.dev_addr, counter, crypto.DOWNLINK)
+        if self.serving_key:
+            acknowledged = self.up - 1 if parsed.ack else 0
+            expected = crypto.downlink_mic_1_1(self.serving_key, frame[:-4], parsed.dev_addr, counter, acknowledged)
+        else:
+            expected = crypto.data_mic(self.network_key, frame[:-4], *where)
         if not crypto.same(expected, parsed.mic):
             return False
         self.down, self.unanswered = counter, 0
         self.acknowledge, self.acknowledged = parsed.is_confirmed, parsed.ack
-        self._obey(mac_commands.decode_downlink(parsed.f_opts))
+        if parsed.f_port == 0:
+            said = crypto.crypt_payload(self.encryption_key or self.network_key, parsed.payload, *where)
+        elif self.serving_key:
+            said = crypto.crypt_f_opts_1_1(self.encryption_key, parsed.f_opts, *where)
+        else:
+            said = parsed.f_opts
+        self._obey(mac_commands.decode_downlink(said))
         return True
 
     def _hear_accept(self, frame: bytes) -> bool:
-        plain = crypto.open_join_accept(self.app_key, frame)
+        root = self.nwk_key or self.app_key
+        asked = (self.join_eui, self.dev_eui, self.dev_nonce)
+
+        def mic_of(plain: bytes) -> bytes:
+            negotiated = JoinAccept.of(plain).opt_neg
+            return crypto.join_accept_mic_1_1(root, plain, *asked) if negotiated else crypto.cmac4(root, plain)
+
+        plain = crypto.open_join_accept(root, frame, mic_of)
         if plain is None or self.joined:
             return False
         accept = JoinAccept.of(plain)
-        self.network_key, self.application_key = crypto.session_keys(
-            self.app_key, accept.join_nonce, accept.net_id, self.dev_nonce
-        )
+        self.rekeyed = not accept.opt_neg
+        if accept.opt_neg:
+            self.network_key, self.serving_key, self.encryption_key, self.application_key = crypto.session_keys_1_1(
+                self.app_key, root, accept.join_nonce, self.join_eui, self.dev_nonce
+            )
+        else:
+            self.serving_key = self.encryption_key = b""
+            self.network_key, self.application_key = crypto.session_keys(
+                root, accept.join_nonce, accept.net_id, self.dev_nonce
+            )
         self.dev_addr, self.up, self.down, self.unanswered = accept.dev_addr, 0, None, 0
         extras = {3 + i: (center_hz, 0, MOST_DATA_RATE) for i, center_hz in enumerate(accept.channels_hz)}
         self.channels = self._defaults() | {i: one for i, one in extras.items() if self.tunes(one[0])}
@@ -217,6 +277,8 @@ class LorawanDevice:
                 self._link(block)
             elif isinstance(request, NewChannelReq):
                 self._new_channel(request)
+            elif isinstance(request, RekeyConf):
+                self.rekeyed = True
             elif isinstance(request, DutyCycleReq):
                 self.duty_cycle_exponent = request.exponent
                 self.answers.append(DutyCycleAns())
@@ -229,7 +291,7 @@ class LorawanDevice:
             mask, possible = self._masked(mask, request)
             mask_ok = mask_ok and possible
         last = block[-1]
-        keeps = self.version == "1.0.4"
+        keeps = self.version != "1.0.3"
         rate = self.data_rate if keeps and last.data_rate == KEEP else last.data_rate
         power = self.tx_power if keeps and last.tx_power == KEEP else last.tx_power
         mask_ok = mask_ok and mask != 0

@@ -21,9 +21,12 @@ Key = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{32}$")]
 
 
 class DeviceKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[DEVEUI]` in the file of keys: `app_key` for OTAA, `nwk_s_key` and `app_s_key` for ABP; 32 hex digits each."""
+    """`[DEVEUI]` in the file of keys: `app_key` for OTAA (in 1.1 also `nwk_key`), `nwk_s_key` and `app_s_key` for ABP;
+    32 hex digits each.
+    """
 
     app_key: Key | None = None
+    nwk_key: Key | None = None
     nwk_s_key: Key | None = None
     app_s_key: Key | None = None
 
@@ -54,9 +57,24 @@ class Device:
         return None if self.keys.app_key is None else bytes.fromhex(self.keys.app_key)
 
     @property
+    def nwk_key(self) -> bytes | None:
+        """The other root key of OTAA in 1.1."""
+        return None if self.keys.nwk_key is None else bytes.fromhex(self.keys.nwk_key)
+
+    @property
+    def is_1_1(self) -> bool:
+        """LoRaWAN 1.1: joins under NwkKey, and its sessions have four keys."""
+        return self.table.lorawan == "1.1"
+
+    @property
+    def join_key(self) -> bytes | None:
+        """The key of join requests and accepts."""
+        return self.nwk_key if self.is_1_1 else self.app_key
+
+    @property
     def counts_nonces(self) -> bool:
-        """LoRaWAN 1.0.4: DevNonce is a counter, and data rate or power 15 keeps the present one."""
-        return self.table.lorawan == "1.0.4"
+        """LoRaWAN 1.0.4 and 1.1: DevNonce is a counter, and data rate or power 15 keeps the present one."""
+        return self.table.lorawan != "1.0.3"
 
 
 def devices_of(tables: Sequence[DeviceTable], gateway: str, keys_file: str | None) -> tuple[Device, ...]:
@@ -79,7 +97,11 @@ def devices_of(tables: Sequence[DeviceTable], gateway: str, keys_file: str | Non
 
 def _device(table: DeviceTable, keys: dict[str, DeviceKeys], place: str) -> Device:
     found = keys.get((table.dev_eui or "").lower())
-    wanted = ("app_key",) if table.activation == "otaa" else ("nwk_s_key", "app_s_key")
+    wanted = (
+        ("nwk_s_key", "app_s_key")
+        if table.activation == "abp"
+        else ("app_key", "nwk_key")[: 1 + (table.lorawan == "1.1")]
+    )
     if found is None or any(getattr(found, name) is None for name in wanted):
         raise BadInput(f"device {table.name} ({table.activation}) needs {' and '.join(wanted)} in {place}")
     return Device(table, found)
@@ -95,6 +117,7 @@ def read_keys(place: str) -> dict[str, DeviceKeys]:
         raise BadInput(f"the file of keys {place} cannot be read: {error.strerror}") from None
     except msgspec.DecodeError:
         raise BadInput(
-            f"{place}: expected one [DEVEUI] table a device with app_key, or nwk_s_key and app_s_key, as 32 hex digits"
+            f"{place}: expected one [DEVEUI] table a device with app_key (and nwk_key for 1.1), or nwk_s_key and"
+            " app_s_key, as 32 hex digits"
         ) from None
     return {dev_eui.lower(): keys for dev_eui, keys in found.items()}

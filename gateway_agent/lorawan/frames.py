@@ -11,6 +11,9 @@ from gateway_agent.lorawan.region_eu868 import FREQUENCY_STEP_HZ
 
 MOST_FOPTS_BYTES: Final = 15
 
+# Commands that fit on FPort 0 at the slowest data rates of EU868 (RP002: N = 51 for DR0 to DR2), RX2's among them.
+MOST_PORT_0_BYTES: Final = 51
+
 
 class MType(IntEnum):
     """The upper three bits of MHDR."""
@@ -48,7 +51,10 @@ class JoinRequest:
 
 @dataclass(frozen=True, slots=True)
 class JoinAccept:
-    """The fields of a join accept before it is sealed. channels_hz: up to five for CFList type 0, or none."""
+    """The fields of a join accept before it is sealed. channels_hz: up to five for CFList type 0, or none.
+
+    opt_neg: the session is one of LoRaWAN 1.1 (DLSettings, bit 7).
+    """
 
     join_nonce: int
     net_id: int
@@ -57,6 +63,7 @@ class JoinAccept:
     rx2_data_rate: int = 0
     rx_delay: int = 1
     channels_hz: tuple[int, ...] = ()
+    opt_neg: bool = False
 
     def plain(self) -> bytes:
         """MHDR and fields without the MIC."""
@@ -65,7 +72,7 @@ class JoinAccept:
             + self.join_nonce.to_bytes(3, "little")
             + self.net_id.to_bytes(3, "little")
             + self.dev_addr.to_bytes(4, "little")
-            + bytes((self.rx1_offset << 4 | self.rx2_data_rate, self.rx_delay))
+            + bytes((self.opt_neg << 7 | self.rx1_offset << 4 | self.rx2_data_rate, self.rx_delay))
         )
         return fields + cf_list(self.channels_hz) if self.channels_hz else fields
 
@@ -82,6 +89,7 @@ class JoinAccept:
             plain[11] & 0xF,
             plain[12] & 0xF,
             channels_of_cf_list(plain[13:]) if len(plain) == 29 else (),
+            bool(plain[11] & 0x80),
         )
 
 
@@ -139,6 +147,8 @@ class DataFrame:
         """The bytes the MIC covers: MHDR and MACPayload."""
         if len(self.f_opts) > MOST_FOPTS_BYTES:
             raise BadFrame(f"FOpts hold {MOST_FOPTS_BYTES} bytes, got {len(self.f_opts)}")
+        if self.f_opts and self.f_port == 0:
+            raise BadFrame("FOpts and FPort 0 in one frame")
         control = self.adr << 7 | self.adr_ack_req << 6 | self.ack << 5 | self.flag_4 << 4 | len(self.f_opts)
         head = bytes((self.m_type << 5,)) + self.dev_addr.to_bytes(4, "little") + bytes((control,))
         counter = (self.frame_counter & 0xFFFF).to_bytes(2, "little")

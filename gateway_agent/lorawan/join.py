@@ -19,9 +19,12 @@ ADDRESS_BITS: Final = 25
 KEPT_NONCES: Final = 65_536
 
 
-def objection(request: JoinRequest, raw: bytes, app_key: bytes, session: Session, *, counts_nonces: bool) -> str:
-    """Why a join is refused, or an empty string. counts_nonces: a 1.0.4 device, whose DevNonce only grows."""
-    if not crypto.same(crypto.cmac4(app_key, raw[: -crypto.MIC_BYTES]), request.mic):
+def objection(request: JoinRequest, raw: bytes, join_key: bytes, session: Session, *, counts_nonces: bool) -> str:
+    """Why a join is refused, or an empty string. join_key: AppKey, in 1.1 NwkKey.
+
+    counts_nonces: a device of 1.0.4 or later, whose DevNonce only grows.
+    """
+    if not crypto.same(crypto.cmac4(join_key, raw[: -crypto.MIC_BYTES]), request.mic):
         return "bad-mic"
     if counts_nonces:
         return "replay" if session.dev_nonces and request.dev_nonce <= max(session.dev_nonces) else ""
@@ -30,29 +33,33 @@ def objection(request: JoinRequest, raw: bytes, app_key: bytes, session: Session
 
 def accept(
     request: JoinRequest,
-    app_key: bytes,
+    join_key: bytes,
     session: Session,
     channels_hz: tuple[int, ...],
     taken: Collection[int],
     *,
     counts_nonces: bool,
+    is_1_1: bool = False,
 ) -> tuple[bytes, Session]:
     """The sealed join accept, and the session that waits for the device's first frame; the old one stands until then.
 
-    taken: device addresses in use. channels_hz: at most five for the CFList.
+    taken: device addresses in use. channels_hz: at most five for the CFList. is_1_1: answer for a session of 1.1.
     """
     join_nonce = session.join_nonce + 1
     dev_addr = free_address(request.dev_eui + join_nonce, taken)
-    fields = JoinAccept(join_nonce, NET_ID, dev_addr, channels_hz=channels_hz)
+    plain = JoinAccept(join_nonce, NET_ID, dev_addr, channels_hz=channels_hz, opt_neg=is_1_1).plain()
+    asked = (request.join_eui, request.dev_eui, request.dev_nonce)
+    mic = crypto.join_accept_mic_1_1(join_key, plain, *asked) if is_1_1 else None
+    join_eui = f"{request.join_eui:016x}" if is_1_1 else ""
     nonces = (request.dev_nonce,) if counts_nonces else (*session.dev_nonces, request.dev_nonce)[-KEPT_NONCES:]
     waiting = msgspec.structs.replace(
         session,
-        pending=Join(dev_addr, request.dev_nonce, join_nonce),
+        pending=Join(dev_addr, request.dev_nonce, join_nonce, join_eui),
         pending_channels_hz=channels_hz,
         join_nonce=join_nonce,
         dev_nonces=nonces,
     )
-    return crypto.seal_join_accept(app_key, fields.plain()), waiting
+    return crypto.seal_join_accept(join_key, plain, mic), waiting
 
 
 def free_address(start: int, taken: Collection[int]) -> int:

@@ -14,8 +14,8 @@ from gateway_agent.lorawan.frames import BadFrame, frequency_bytes
 from gateway_agent.lorawan.region_eu868 import FREQUENCY_STEP_HZ
 
 # Body lengths by CID, of what a device sends and of what it is sent.
-UPLINK_BODY_BYTES: Final = {2: 0, 3: 1, 4: 0, 5: 1, 6: 2, 7: 1, 8: 0, 9: 0, 10: 1, 13: 0}
-DOWNLINK_BODY_BYTES: Final = {2: 2, 3: 4, 4: 1, 5: 4, 6: 0, 7: 5, 8: 1, 9: 1, 10: 4, 13: 5}
+UPLINK_BODY_BYTES: Final = {2: 0, 3: 1, 4: 0, 5: 1, 6: 2, 7: 1, 8: 0, 9: 0, 10: 1, 11: 1, 13: 0}
+DOWNLINK_BODY_BYTES: Final = {2: 2, 3: 4, 4: 1, 5: 4, 6: 0, 7: 5, 8: 1, 9: 1, 10: 4, 11: 1, 13: 5}
 
 # Data rate or power of a LinkADRReq that keeps the present one (LoRaWAN 1.0.4).
 KEEP: Final = 0xF
@@ -171,6 +171,30 @@ class DeviceTimeAns:
 
 
 @dataclass(frozen=True, slots=True)
+class RekeyInd:
+    """A device of 1.1 says that it uses the keys of its join, until it is answered. minor: its version's."""
+
+    minor: int
+    cid: ClassVar[int] = 0x0B
+
+    def encode(self) -> bytes:
+        """CID and version."""
+        return bytes((self.cid, self.minor))
+
+
+@dataclass(frozen=True, slots=True)
+class RekeyConf:
+    """The answer: so do we. minor: the version in use."""
+
+    minor: int
+    cid: ClassVar[int] = 0x0B
+
+    def encode(self) -> bytes:
+        """CID and version."""
+        return bytes((self.cid, self.minor))
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """A command that is passed over: its CID and body."""
 
@@ -182,8 +206,8 @@ class Other:
         return bytes((self.cid,)) + self.body
 
 
-Request = LinkADRReq | DutyCycleReq | NewChannelReq | LinkCheckAns | DeviceTimeAns | Other
-Answer = LinkADRAns | DutyCycleAns | NewChannelAns | LinkCheckReq | DeviceTimeReq | Other
+Request = LinkADRReq | DutyCycleReq | NewChannelReq | LinkCheckAns | DeviceTimeAns | RekeyConf | Other
+Answer = LinkADRAns | DutyCycleAns | NewChannelAns | LinkCheckReq | DeviceTimeReq | RekeyInd | Other
 
 
 def encode(commands: Iterable[Request | Answer]) -> bytes:
@@ -209,6 +233,8 @@ def _answer(cid: int, body: bytes) -> Answer:
         return LinkADRAns(bool(body[0] & 1), bool(body[0] & 2), bool(body[0] & 4))
     if cid == NewChannelAns.cid:
         return NewChannelAns(bool(body[0] & 1), bool(body[0] & 2))
+    if cid == RekeyInd.cid:
+        return RekeyInd(body[0] & 0xF)
     plain: dict[int, Answer] = {one.cid: one for one in (DutyCycleAns(), LinkCheckReq(), DeviceTimeReq())}
     return plain.get(cid, Other(cid, body))
 
@@ -239,4 +265,6 @@ def _request(cid: int, body: bytes) -> Request:
         return LinkCheckAns(body[0], body[1])
     if cid == DeviceTimeAns.cid:
         return DeviceTimeAns(int.from_bytes(body[:4], "little"), body[4])
+    if cid == RekeyConf.cid:
+        return RekeyConf(body[0] & 0xF)
     return Other(cid, body)

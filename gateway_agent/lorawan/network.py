@@ -65,7 +65,10 @@ class Heard:
 
 
 class LorawanNetwork:
-    """Sessions of the devices of one gateway. `tell` hears of what happened to a device: name, event, detail."""
+    """Sessions of the devices of one gateway. `tell` hears of what happened to a device: name, event, detail.
+
+    on_port_0: commands travel encrypted on FPort 0 instead of in FOpts.
+    """
 
     def __init__(
         self,
@@ -73,11 +76,13 @@ class LorawanNetwork:
         store: Store,
         *,
         cf_list_hz: tuple[int, ...] = (),
+        on_port_0: bool = False,
         tell: Callable[[str, str, str], None] = lambda device, event, detail: None,
     ) -> None:
         self._devices = {device.dev_eui: device for device in devices}
         self._store = store
         self._cf_list_hz = cf_list_hz
+        self._on_port_0 = on_port_0
         self._tell = tell
         self.counts: Counter[str] = Counter()
         kept = store.load()
@@ -107,19 +112,20 @@ class LorawanNetwork:
 
     def _hear_join(self, request: JoinRequest, received: Received, now_s: float) -> Heard | None:
         device = self._devices.get(f"{request.dev_eui:016x}")
-        app_key = None if device is None else device.app_key
-        if device is None or app_key is None or not _right_join_server(device, request):
+        join_key = None if device is None else device.join_key
+        if device is None or join_key is None or not _right_join_server(device, request):
             self.counts["unknown_joins"] += 1
             return None
         kept = self._sessions[device.dev_eui]
-        reason = join.objection(request, received.frame, app_key, kept, counts_nonces=device.counts_nonces)
+        reason = join.objection(request, received.frame, join_key, kept, counts_nonces=device.counts_nonces)
         if reason:
             self.counts[f"joins_refused_{reason.replace('-', '_')}"] += 1
             self._tell(device.name, "join-refused", reason)
             return None
         sealed, waiting = join.accept(
-            request, app_key, kept, self._cf_list_hz, self._by_address.keys(), counts_nonces=device.counts_nonces
-        )
+            request, join_key, kept, self._cf_list_hz, self._by_address.keys(),
+            counts_nonces=device.counts_nonces, is_1_1=device.is_1_1,
+        )  # fmt: skip
         self._keep(waiting)
         self.counts["joins"] += 1
         return Heard(device, received, now_s, must_answer=True, join_accept=sealed)
@@ -129,7 +135,7 @@ class LorawanNetwork:
         for eui in sorted(self._by_address.get(frame.dev_addr, ())):
             device = self._devices[eui]
             for kept, keys in _candidates(device, self._sessions[eui], frame.dev_addr):
-                verdict, counter = session.judge(frame, received.frame, keys, kept.up)
+                verdict, counter = session.judge(frame, received.frame, keys, kept.up, _sent_as(kept, received))
                 if verdict == "new":
                     return self._take(device, kept, keys, frame, received, counter, now_s)
                 if verdict == "repeat":
@@ -201,13 +207,14 @@ class LorawanNetwork:
             return heard.join_accept if self._keep(self.session_of(heard.device)) else None
         kept = self.session_of(heard.device)
         fixed = mac_commands.encode(heard.replies)
-        room = frames.MOST_FOPTS_BYTES - len(fixed)
+        room = (frames.MOST_PORT_0_BYTES if self._on_port_0 else frames.MOST_FOPTS_BYTES) - len(fixed)
         commands = steering.next_commands(kept.state, plan, room) if plan is not None and heard.is_new else ()
         if not (commands or fixed or heard.must_answer):
             return None
         keys = _keys(heard.device, kept)
-        f_opts = fixed + mac_commands.encode(commands)
-        frame, after = session.downlink(kept, keys, f_opts, ack=heard.confirmed)
+        assert keys is not None, "a device that was heard has keys"
+        said = fixed + mac_commands.encode(commands)
+        frame, after = session.downlink(kept, keys, said, ack=heard.confirmed, on_port_0=self._on_port_0)
         if commands:
             after = msgspec.structs.replace(after, state=steering.told(after.state, commands))
         for command in commands:
@@ -254,22 +261,38 @@ def _first(device: Device) -> Session:
     return Session(device.dev_eui, None if address is None else int(address, 16), state=state)
 
 
-def _keys(device: Device, kept: Session) -> SessionKeys:
+def _keys(device: Device, kept: Session) -> SessionKeys | None:
     if kept.join is None:
         assert device.keys.nwk_s_key is not None
         assert device.keys.app_s_key is not None
         return SessionKeys(bytes.fromhex(device.keys.nwk_s_key), bytes.fromhex(device.keys.app_s_key))
-    assert device.app_key is not None
-    return session.join_keys(device.app_key, kept.join, join.NET_ID)
+    if device.app_key is None:
+        return None
+    return session.join_keys(device.app_key, device.nwk_key, kept.join, join.NET_ID)
+
+
+def _sent_as(kept: Session, received: Received) -> frozenset[tuple[int, int]]:
+    """Data rate and channel indices that a frame can have been sent with, as far as we know the device's channels."""
+    rate = data_rate_of_datr(received.datr)
+    if rate is None:
+        return frozenset()
+    return frozenset((rate, index) for index in steering.indices_of(kept.state, received.center_hz))
 
 
 def _candidates(device: Device, kept: Session, dev_addr: int) -> Iterable[tuple[Session, SessionKeys]]:
     """The sessions a frame may belong to: the one that stands, and the join that waits for its first frame."""
+    for one in _sessions(device, kept, dev_addr):
+        keys = _keys(device, one)
+        if keys is not None:
+            yield one, keys
+
+
+def _sessions(device: Device, kept: Session, dev_addr: int) -> Iterable[Session]:
     if kept.dev_addr == dev_addr and (kept.join is not None or device.table.activation == "abp"):
-        yield kept, _keys(device, kept)
+        yield kept
     if kept.pending is not None and kept.pending.dev_addr == dev_addr:
         state = steering.joined(kept.pending_channels_hz, keeps_with_15=device.counts_nonces)
-        fresh = msgspec.structs.replace(
+        yield msgspec.structs.replace(
             kept,
             dev_addr=dev_addr,
             join=kept.pending,
@@ -279,7 +302,6 @@ def _candidates(device: Device, kept: Session, dev_addr: int) -> Iterable[tuple[
             state=state,
             pending_channels_hz=(),
         )
-        yield fresh, _keys(device, fresh)
 
 
 def _replies(
@@ -294,4 +316,6 @@ def _replies(
         elif isinstance(answer, mac_commands.DeviceTimeReq):
             gps_s = now_s - GPS_EPOCH_UNIX_S + LEAP_SECONDS
             replies.append(mac_commands.DeviceTimeAns(int(gps_s), int(gps_s % 1 * 256)))
+        elif isinstance(answer, mac_commands.RekeyInd):
+            replies.append(mac_commands.RekeyConf(min(1, answer.minor)))
     return tuple(dict.fromkeys(replies))

@@ -282,6 +282,12 @@ def heard_on(state: DeviceState, center_hz: int, data_rate: int, asked: Sequence
     return _with(state, mask=state.mask | back), not expected
 
 
+def indices_of(state: DeviceState, center_hz: int) -> frozenset[int]:
+    """Channel indices a device may have for a centre: the one we know, or any, when its answer to us was lost."""
+    known = frozenset(i for i, channel in state.channels.items() if channel.center_hz == center_hz)
+    return known or frozenset(range(len(DEFAULT_CHANNELS_HZ), MOST_CHANNELS))
+
+
 def _enables(command: Steer, index: int | None, center_hz: int) -> bool:
     if isinstance(command, NewChannelReq):
         return command.center_hz == center_hz

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gateway_agent import advisory, semtech_udp
-from gateway_agent.capture import Capture, checksum, packet
+from gateway_agent.capture import Capture, checksum, file_head, loratap, packet
 from gateway_agent.health import Health, HealthServer, judge
 from gateway_agent.lorawan.steering import Plan
 from gateway_agent.semtech_udp import Datagram, Kind
@@ -33,18 +33,36 @@ def test_a_packet_by_hand() -> None:
     assert data[12:].hex() == "7f0000017f000001" + "9c4006a4000a0000" + "6162"
 
 
+def test_the_head_of_a_file_by_hand() -> None:
+    head = file_head()
+    # section: type, 28 bytes, byte order, version 1.0, length unknown, 28 bytes
+    assert head[:28].hex() == "0a0d0d0a" + "1c000000" + "4d3c2b1a" + "01000000" + "ff" * 8 + "1c000000"
+    # interface: type 1, 40 bytes, link type 101, snap 65535, name (option 2, 11 bytes, one of padding), end, 40 bytes
+    name = b"semtech-udp".hex()
+    assert head[28:68].hex() == (
+        "01000000" + "28000000" + "65000000" + "ffff0000" + "02000b00" + name + "00" + "00000000" + "28000000"
+    )
+
+
+def test_a_loratap_header_by_hand() -> None:
+    # version 0, padding, 15 bytes; 868.1 MHz = 0x33BE27A0, 1 x 125 kHz, SF7; thrice -91 + 139 = 0x30; 6.5 * 4 = 26
+    data = loratap(b"\x40", 868_100_000, "SF7BW125", -91.0, 6.5)
+    assert data.hex() == "0000000f" + "33be27a0" + "01" + "07" + "303030" + "1a" + "34" + "40"
+    assert loratap(b"", 868_100_000, "SF7BW125", 0.0, -7.5)[13] == 0x100 - 30
+
+
 def test_tshark_reads_a_capture(tmp_path: Path) -> None:
-    place = tmp_path / "air.pcap"
+    place = tmp_path / "air.pcapng"
     with Capture(str(place), lambda: 1_700_000_000.25) as capture:
         capture(CLIENT, SERVER, semtech_udp.encode(Datagram(Kind.PULL_DATA, 0x1234, EUI)))
         capture(SERVER, CLIENT, semtech_udp.encode(Datagram(Kind.PULL_ACK, 0x1234)))
-    assert place.read_bytes()[:4] == bytes.fromhex("a1b2c3d4")
+        capture(SERVER, CLIENT, b"no datagram of this protocol")
     if shutil.which("tshark") is None:
-        pytest.skip("tshark is not here: apt-get install tshark")
+        pytest.skip("tshark is not here: run tests/gateway_agent/install-tools as root, or apt-get install tshark")
     fields = ["-e", "frame.time_epoch", "-e", "udp.srcport", "-e", "udp.dstport", "-e", "udp.payload"]
     command = ["tshark", "-r", str(place), "-T", "fields", "-d", "udp.port==1700,data", *fields]
     seen = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert len(seen) == 2
+    assert len(seen) == 3
     assert seen[0].split("\t")[1:] == ["40000", "1700", "02341202" + EUI.hex()]
     assert seen[1].split("\t")[1:] == ["1700", "40000", "02341204"]
     assert seen[0].startswith("1700000000.25")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway_agent.lorawan import crypto, frames, session
 from gateway_agent.lorawan.frames import BadFrame, DataFrame, JoinAccept, JoinRequest, MType
-from gateway_agent.lorawan.session import SessionKeys
+from gateway_agent.lorawan.session import Join, Session, SessionKeys
 
 KEY = bytes(range(16))
 APPLICATION_KEY = KEY[::-1]
@@ -22,6 +23,21 @@ PEER_JOIN = "007766554433221100ffeeddccbbaa99883412eda5cc85"
 PEER_ACCEPT = "204bb89b7a59ed48fe828b15ee549b2c3595b82f815e7cedb90bc977760b066446"
 PEER_NETWORK_KEY = "d44619c8aa7d87cd250cf01a15711414"
 PEER_APPLICATION_KEY = "d2ab7e935c89e30eb824b639b0b8dfc6"
+
+# The same with commands on FPort 0, encrypted with NwkSKey: LinkADRAns 07 up, NewChannelReq 3 at 867.1 MHz down.
+PEER_PORT_0_UP = "40efcdab0180020100ab65f7d01582"
+PEER_PORT_0_DOWN = "60efcdab0180050000d4b038e0ba725010d3b6"
+
+# LoRaWAN 1.1 by the same package: AppKey KEY, NwkKey its reverse, JoinEUI 0011223344556677, JoinNonce 5, DevNonce 1234;
+# an uplink with LinkADRAns 07 in its FOpts at DR5 on channel 1, a downlink with RekeyConf that acknowledges 0x0102.
+PEER_KEYS_1_1 = (
+    "a2b710f788228f462e07dcf2885c2709",
+    "bc21325b37f7de14d35d27aa6b197e04",
+    "de0e4358149ece4a3b844868d465f59c",
+    "a806e724525048c801a8d76114168767",
+)
+PEER_UPLINK_1_1 = "40efcdab0182020172450757d1e4308dca3b84d98046294f3269ee9075c958c0"
+PEER_DOWNLINK_1_1 = "60efcdab01a20500155f32241d41"
 
 
 def test_an_uplink_is_the_peers_byte_for_byte() -> None:
@@ -47,6 +63,58 @@ def test_a_join_is_the_peers_byte_for_byte() -> None:
     assert JoinAccept.of(opened) == accept
     keys = crypto.session_keys(KEY, 5, 0, 0x1234)
     assert [key.hex() for key in keys] == [PEER_NETWORK_KEY, PEER_APPLICATION_KEY]
+
+
+def test_commands_on_port_0_by_hand_and_as_the_peers() -> None:
+    # the key stream's block (4.3.3): 01, four zeros, direction, DevAddr and FCnt little-endian, 00, block number 1
+    def stream(block: str) -> bytes:
+        return Cipher(algorithms.AES(KEY), modes.ECB()).encryptor().update(bytes.fromhex(block))
+
+    up, down = stream("010000000000efcdab01020100000001"), stream("010000000001efcdab01050000000001")
+    said_up, said_down = bytes.fromhex("0307"), bytes.fromhex("0703184f8450")
+    assert bytes(a ^ b for a, b in zip(said_up, up, strict=False)).hex() == PEER_PORT_0_UP[18:22]
+    assert bytes(a ^ b for a, b in zip(said_down, down, strict=False)).hex() == PEER_PORT_0_DOWN[18:30]
+
+    keys, raw = SessionKeys(KEY, APPLICATION_KEY), bytes.fromhex(PEER_PORT_0_UP)
+    parsed = frames.decode(raw)
+    assert isinstance(parsed, DataFrame)
+    assert (parsed.f_port, parsed.f_opts) == (0, b"")
+    assert session.judge(parsed, raw, keys, None) == ("new", 0x0102)
+    assert session.commands_and_payload(parsed, keys, 0x0102) == (said_up, b"")
+    kept = Session("d", 0x01ABCDEF, down=5)
+    frame, after = session.downlink(kept, keys, said_down, ack=False, on_port_0=True)
+    assert frame.hex() == PEER_PORT_0_DOWN
+    assert after.down == 6
+
+
+@given(st.binary(min_size=1, max_size=frames.MOST_PORT_0_BYTES), st.integers(0, 2**32 - 1), st.booleans())
+def test_commands_on_port_0_round_trip(said: bytes, counter: int, is_1_1: bool) -> None:
+    keys = SessionKeys(KEY, APPLICATION_KEY, KEY, APPLICATION_KEY[1:] + b"x") if is_1_1 else SessionKeys(KEY, KEY[::-1])
+    raw, _ = session.downlink(Session("d", 7, down=counter), keys, said, ack=False, on_port_0=True)
+    parsed = frames.decode(raw)
+    assert isinstance(parsed, DataFrame)
+    assert (parsed.f_port, parsed.f_opts) == (0, b"")
+    key = keys.encryption or keys.network
+    assert crypto.crypt_payload(key, parsed.payload, 7, counter, crypto.DOWNLINK) == said
+
+
+def test_a_session_of_1_1_is_the_peers_byte_for_byte() -> None:
+    made = crypto.session_keys_1_1(KEY, APPLICATION_KEY, 5, 0x0011223344556677, 0x1234)
+    assert [key.hex() for key in made] == list(PEER_KEYS_1_1)
+    keys = session.join_keys(KEY, APPLICATION_KEY, Join(1, 0x1234, 5, "0011223344556677"), 0)
+    assert keys is not None
+    assert (keys.network, keys.serving, keys.encryption, keys.application) == made
+    raw = bytes.fromhex(PEER_UPLINK_1_1)
+    parsed = frames.decode(raw)
+    assert isinstance(parsed, DataFrame)
+    assert session.judge(parsed, raw, keys, None, {(5, 0), (5, 1)}) == ("new", 0x0102)
+    for sent_as in ((), {(5, 0)}, {(4, 1)}):
+        assert session.judge(parsed, raw, keys, None, sent_as)[0] == "bad-mic", "the MIC covers data rate and channel"
+    assert session.judge(parsed, raw, SessionKeys(keys.network, KEY), None)[0] == "bad-mic", "1.0 takes no halves"
+    assert session.commands_and_payload(parsed, keys, 0x0102) == (b"\x03\x07", b"airshed measures!")
+    frame, _ = session.downlink(Session("d", 0x01ABCDEF, up=0x0102, down=5), keys, b"\x0b\x01", ack=True)
+    assert frame.hex() == PEER_DOWNLINK_1_1
+    assert session.join_keys(KEY, None, Join(1, 0x1234, 5, "0011223344556677"), 0) is None
 
 
 def test_cf_list_by_hand() -> None:
@@ -94,6 +162,8 @@ def test_fopts_longer_than_the_frame_and_fopts_beside_port_0_are_bad() -> None:
         frames.decode(bytes.fromhex("40efcdab010f0100") + b"ab" + bytes(4))
     with pytest.raises(BadFrame, match="FPort 0"):
         frames.decode(bytes.fromhex("40efcdab010101000200") + b"ab" + bytes(4))
+    with pytest.raises(BadFrame, match="FPort 0"):
+        DataFrame(MType.UNCONFIRMED_DOWN, 1, 0, f_opts=b"\x02", f_port=0).message()
 
 
 @given(st.integers(0, 2**32 - 70_000), st.integers(1, 0xFFFF))

@@ -23,7 +23,7 @@ Make = Callable[..., Any]
 EXTRAS_HZ = (867_100_000, 867_300_000, 867_500_000, 867_700_000, 867_900_000)
 
 
-@pytest.mark.parametrize("version", ["1.0.3", "1.0.4"])
+@pytest.mark.parametrize("version", ["1.0.3", "1.0.4", "1.1"])
 def test_a_join_gives_channels_and_a_session_begins_with_the_first_frame(loop_with: Make, version: str) -> None:
     loop = loop_with(cf_list_hz=EXTRAS_HZ, version=version)
     assert loop.device.enabled_hz == {868_100_000, 868_300_000, 868_500_000, *EXTRAS_HZ}
@@ -35,7 +35,7 @@ def test_a_join_gives_channels_and_a_session_begins_with_the_first_frame(loop_wi
     assert loop.session.pending is None
 
 
-@pytest.mark.parametrize("version", ["1.0.3", "1.0.4"])
+@pytest.mark.parametrize("version", ["1.0.3", "1.0.4", "1.1"])
 def test_a_join_request_is_good_once(loop_with: Make, version: str) -> None:
     loop = loop_with(join=False, version=version)
     request = loop.device.join()
@@ -105,6 +105,45 @@ def test_no_session_key_and_no_root_key_is_kept(loop_with: Make) -> None:
     device = loop.device
     for key in (device.app_key, device.network_key, device.application_key):
         assert key.hex().encode() not in kept.lower()
+
+
+@pytest.mark.parametrize("on_port_0", [False, True])
+@pytest.mark.parametrize("kind", [{"version": "1.0.3"}, {"version": "1.0.4"}, {"version": "1.1"}, {"abp": True}])
+def test_commands_steer_whatever_way_they_travel(loop_with: Make, on_port_0: bool, kind: dict[str, Any]) -> None:
+    loop = loop_with(on_port_0=on_port_0, answers_on_port_0=on_port_0, **kind)
+    loop.plan = Plan(EXTRAS_HZ[:4])
+    for _ in range(8):
+        loop.exchange()
+    assert loop.device.enabled_hz == set(EXTRAS_HZ[:4])
+    assert loop.session.state.enabled_hz == loop.device.enabled_hz
+    assert loop.network.counts["bad_mics"] == 0
+    loop.restart()
+    loop.plan = Plan((868_500_000,))
+    for _ in range(3):
+        loop.exchange(confirmed=True)
+        assert loop.device.acknowledged
+    assert loop.device.enabled_hz == {868_500_000}
+
+
+def test_the_keys_of_1_1_are_confirmed_once(loop_with: Make) -> None:
+    loop = loop_with(version="1.1")
+    assert not loop.device.rekeyed
+    loop.exchange()
+    assert loop.device.rekeyed
+    loop.exchange()
+    assert loop.session.down == 1, "nothing more is said"
+
+
+def test_a_1_1_frame_is_heard_on_a_channel_whose_acceptance_was_lost(loop_with: Make) -> None:
+    loop = loop_with(version="1.1", seed=3)
+    loop.plan = Plan((867_100_000,))
+    loop.exchange()
+    assert 867_100_000 in loop.device.enabled_hz
+    loop.exchange(up_lost=True)
+    loop.plan = None
+    heard = [loop.exchange() for _ in range(12)]
+    assert 867_100_000 in {one.received.center_hz for one in heard}
+    assert 867_100_000 not in loop.session.state.enabled_hz
 
 
 def test_nothing_is_sent_while_counters_cannot_be_stored(loop_with: Make) -> None:
