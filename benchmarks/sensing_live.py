@@ -74,11 +74,11 @@ class Loop(SourceContext):
 class Air:
     """The scene for every client."""
 
-    def follows(self, before: Tuning, after: Tuning) -> bool:
-        return False
-
     def __init__(self, air: np.ndarray) -> None:
         self._air = air
+
+    def follows(self, before: Tuning, after: Tuning) -> bool:
+        return False
 
     def __call__(self, tuning: Tuning) -> Loop:
         return Loop(self._air)

@@ -98,7 +98,7 @@ class Ear:
         self._converter = converter(sensor.impairments)
         self._name_key = round(uniform("ear", sensor.name) * 2**63)
         self._index = 0
-        self._oscillator_radians = 0.0
+        self._oscillator = np.uint64(0)  # its phase, in 2^-64 turns
         self._heard: dict[int, Placed | _Playing | None] = {}
 
     @property
@@ -182,9 +182,10 @@ class Ear:
                 _play(iq, first, heard)
         if self.sensor.impairments.phase_noise_hz > 0.0:
             # A Wiener phase of linewidth B grows by a variance of 2 pi B / rate a sample (A. Demir, 2000).
-            deviation = math.sqrt(2.0 * math.pi * self.sensor.impairments.phase_noise_hz / self.real_rate_hz)
+            radians = math.sqrt(2.0 * math.pi * self.sensor.impairments.phase_noise_hz / self.real_rate_hz)
             steps = rng.standard_normal(iq.size, dtype=np.float32)
-            self._oscillator_radians = kernels.turn_randomly(iq, steps, deviation, self._oscillator_radians)
+            deviation = radians / (2.0 * math.pi) * emissions.TURN
+            self._oscillator = np.uint64(kernels.turn_randomly(iq, steps, deviation, self._oscillator, kernels.TABLE))
         return iq
 
     def _on_air(self, first: int) -> list[Placed | _Playing]:

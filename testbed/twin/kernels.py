@@ -70,15 +70,17 @@ def add_shifted(iq: Any, source: Any, phase: Any, frequency: Any, amplitude: Any
 
 
 @_compiled
-def turn_randomly(iq: Any, steps: Any, deviation: Any, phase: Any) -> Any:
-    """Turn each sample by a Wiener phase: steps: standard normal, float32, shape (N,), times `deviation` radians.
+def turn_randomly(iq: Any, steps: Any, deviation: Any, turned: Any, table: Any) -> Any:
+    """Turn each sample by a Wiener phase: steps: standard normal, float32, shape (N,), times `deviation`.
 
-    phase: radians before the first sample; the phase after the last comes back.
+    deviation: 2^-64 turns, float64. turned: phase before the first sample, uint64; that after the last comes back.
     """
     for i in range(iq.size):
-        phase += np.float64(steps[i]) * deviation
-        iq[i] *= np.complex64(complex(np.cos(phase), np.sin(phase)))
-    return phase % (2.0 * np.pi)
+        turned += np.uint64(np.int64(np.float64(steps[i]) * deviation))
+        entry = table[turned >> ENTRY_SHIFT]
+        rest = (np.float32(turned & REST_MASK) - np.float32(HALF)) * REST_RADIANS
+        iq[i] *= np.complex64(complex(entry.real - entry.imag * rest, entry.imag + entry.real * rest))
+    return turned
 
 
 @_compiled
@@ -105,6 +107,6 @@ def warm_up() -> None:
     iq, none, whole = np.zeros(1, dtype=np.complex64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint64)
     add_pieces(iq, 0, none, none, whole, whole, whole, np.zeros(0, dtype=np.complex64), TABLE)
     add_shifted(iq, iq.copy(), np.uint64(0), np.uint64(0), np.complex64(0), TABLE)
-    turn_randomly(iq, np.zeros(1, dtype=np.float32), 0.0, 0.0)
+    turn_randomly(iq, np.zeros(1, dtype=np.float32), 0.0, np.uint64(0), TABLE)
     unit, nothing = np.complex64(1), np.complex64(0)
     digitise(iq, unit, nothing, nothing, np.float32(1), np.empty(2, dtype=np.uint8))
