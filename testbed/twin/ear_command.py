@@ -29,7 +29,9 @@ def ear(sensor: str, listen: str) -> None:
     with stopped_by_signals() as stop:
         threading.Thread(target=air.follow, args=(sys.stdin, stop), daemon=True).start()
         clock = Clock(lambda: time.time() - HEARD_BEHIND_S - began_s, stop.wait)
-        server = RtlTcpServer(TwinAir(scene, place, air.transmissions_between, clock), *split_listen(listen))
+        heard = TwinAir(scene, place, air.transmissions_between, clock)
+        heard.warm_up()
+        server = RtlTcpServer(heard, *split_listen(listen))
         with closed_at(stop, server):
             for played in server.serve():
                 click.echo(f"{played.client}: {played.sent_bytes} bytes sent, {played.dropped_bytes} dropped")

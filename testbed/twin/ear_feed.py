@@ -64,7 +64,7 @@ class EarFeed:
 
 
 class FedAir:
-    """The air as an ear's process knows it, its times in seconds since `began_s`, which is in seconds since the epoch."""
+    """The air as an ear's process knows it; times in seconds since `began_s`, itself in seconds since the epoch."""
 
     def __init__(self, began_s: float) -> None:
         self._began_s = began_s

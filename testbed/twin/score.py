@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sensing.calibration import Calibration
 from sensing.detector import Design
 from sensing.laws import law_named
 from sensing.occupancy import wilson
@@ -200,17 +201,23 @@ def score(
     design: Design,
     interval_s: float | None = None,
     subchannels: tuple[Subchannel, ...] = LORAWAN_CHANNELS,
+    *,
+    calibrated: bool = True,
     advance: Callable[[float], object] = lambda seconds: None,
 ) -> dict[str, Any]:
     """Sense a recording of `airshed testbed record` and account for every cell. BadInput when it holds no truth.
 
-    advance: told of seconds of the recording as they are sensed.
+    calibrated: the sensing knows the ppm of the sensor. advance: told of seconds of the recording as they are sensed.
     """
     read_sigmf_header(path)  # says what is wrong with it, if anything is
     metadata = json.loads(path.with_suffix(".sigmf-meta").read_text(encoding="utf-8"))
-    heard = heard_of(metadata, str(path))
+    heard = heard_of(metadata, str(path), calibrated=calibrated)
+    ppm = float(metadata["global"]["airshed:sensor"]["impairments"]["ppm"])
+    calibration = Calibration(ppm=ppm) if calibrated else None
     noise_dbfs = float(metadata["global"]["airshed:noise_dbfs"])
-    options = SenseOptions(Wanted(str(path)), interval_s=interval_s, within=subchannels, design=design)
+    options = SenseOptions(
+        Wanted(str(path)), interval_s=interval_s, within=subchannels, design=design, calibration=calibration
+    )
     found: dict[Subchannel, list[ChannelReport]] = {}
     with Session(options) as session:
         rate_hz, before_s = session.tuning.rate_hz, 0.0
@@ -227,6 +234,7 @@ def score(
     return {
         "recording": str(path),
         "seconds": before_s,
+        "calibrated_ppm": ppm if calibrated else None,
         "interval_s": taken_s,
         "transmissions": len(heard),
         "noise_dbfs": noise_dbfs,

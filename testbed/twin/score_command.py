@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--pf", type=float, default=0.2, show_default=True, help="Pf the sensing is designed for.")
 @click.option("--pm", type=float, default=0.1, show_default=True, help="Pm it is designed for.")
 @click.option("--floor", default="hybrid", show_default=True, help="Its noise floor policy, see `airshed sense`.")
+@click.option("--uncalibrated", is_flag=True, help="Sense as if nobody had measured the sensor's ppm.")
 @json_option
 def score(
     recording: Path,
@@ -31,6 +32,7 @@ def score(
     pf: float,
     pm: float,
     floor: str,
+    uncalibrated: bool,
     as_json: bool,
 ) -> None:
     """True Pf and Pm of the sensing on a recording of `airshed testbed record`, beside what it claims of itself.
@@ -54,7 +56,7 @@ def score(
     interval_s = None if interval_ms is None else interval_ms / 1e3
     total_s = find_recording(str(recording)).duration_s
     with progress("sensing, seconds", total_s, quiet=as_json) as advance:
-        found = scoring.score(recording, design, interval_s, subchannels, advance)
+        found = scoring.score(recording, design, interval_s, subchannels, calibrated=not uncalibrated, advance=advance)
     if as_json:
         emit_json(found)
         return

@@ -70,8 +70,12 @@ def annotation_of(ear: Ear, transmission: Transmission, samples: int) -> dict[st
     return found
 
 
-def heard_of(metadata: dict[str, Any], place: str) -> list[Heard]:
-    """The transmissions that a recording's annotations tell of; BadInput when it is none of the twin's."""
+def heard_of(metadata: dict[str, Any], place: str, *, calibrated: bool) -> list[Heard]:
+    """The transmissions that a recording's annotations tell of; BadInput when it is none of the twin's.
+
+    calibrated: at the frequencies they were sent on, as who knows the sensor's ppm finds them; else where the samples
+    have them.
+    """
     if "airshed:noise_dbfs" not in metadata["global"]:
         raise BadInput(f"{place} holds no truth: expected a recording made by `airshed testbed record`")
     try:
@@ -79,8 +83,7 @@ def heard_of(metadata: dict[str, Any], place: str) -> list[Heard]:
             Heard(
                 one["core:sample_start"],
                 one["core:sample_start"] + one["core:sample_count"],
-                float(one["core:freq_lower_edge"]),
-                float(one["core:freq_upper_edge"]),
+                *_edges_hz(one, calibrated),
                 float(one["airshed:level_dbfs"]),
                 str(one["airshed:kind"]),
                 str(one["airshed:device"]),
@@ -90,3 +93,10 @@ def heard_of(metadata: dict[str, Any], place: str) -> list[Heard]:
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{place}: an annotation is no longer as it was recorded ({error!r}): record it again") from None
+
+
+def _edges_hz(one: dict[str, Any], calibrated: bool) -> tuple[float, float]:
+    if not calibrated:
+        return float(one["core:freq_lower_edge"]), float(one["core:freq_upper_edge"])
+    center_hz, half_hz = float(one["airshed:subchannel_hz"]), float(one["airshed:bandwidth_hz"]) / 2.0
+    return center_hz - half_hz, center_hz + half_hz

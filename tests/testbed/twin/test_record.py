@@ -115,7 +115,16 @@ def test_the_library_reads_it_and_every_kind_is_told(scene, tmp_path):
     copies = {one["airshed:copy"] for one in annotations if one["airshed:kind"] == "sigfox"}
     assert copies <= {0, 1, 2}
     assert metadata_of(made)["global"]["core:extensions"][0]["name"] == "airshed"
-    assert len(heard_of(metadata_of(made), "air")) == made.transmissions
+    assert len(heard_of(metadata_of(made), "air", calibrated=False)) == made.transmissions
+
+
+def test_who_knows_the_ppm_finds_transmissions_where_they_were_sent(scene, tmp_path):
+    metadata = metadata_of(record(scene, scene.sensors[0], open_air(scene), 0.2, tmp_path / "air"))
+    known, unknown = (heard_of(metadata, "air", calibrated=calibrated) for calibrated in (True, False))
+    (welder,) = [one for one in known if one.device == "welder"]
+    assert (welder.low_hz, welder.high_hz) == (867.5e6 - 50, 867.5e6 + 50)
+    (welder,) = [one for one in unknown if one.device == "welder"]
+    assert welder.low_hz == pytest.approx(867.5e6 - 50 - 20e-6 * 868.0125e6, abs=20)
 
 
 def test_a_frame_recorded_is_read_by_an_independent_receiver(scene, tmp_path, lora_receiver):
