@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from planning.grouping.assignment import Assignment
 from planning.grouping.bounds import cheap_bound
+from planning.grouping.components import components
 from planning.grouping.dive import dive, place_devices
 from planning.grouping.initial import hia
 from planning.grouping.kinds import LONGEST_MASK, Kinds, kinds_of, most_options_of, options_of
@@ -63,6 +64,13 @@ class Answer:
 
 def lower_bound(traffic: Traffic, max_shift: int, clock: Clock) -> int:
     """Proved lower bound on the lines of `traffic`, the configuration LP where it can be solved in time."""
+    parts = components(traffic)
+    if len(parts) == 1:
+        return _bound_of_part(traffic, max_shift, clock)
+    return sum(_bound_of_part(traffic.select(part), max_shift, clock) for part in parts)
+
+
+def _bound_of_part(traffic: Traffic, max_shift: int, clock: Clock) -> int:
     cheap = cheap_bound(kinds_of(traffic, 0), max_shift)
     kinds = priceable_kinds(traffic, max_shift)
     pricing = None if kinds is None else pricing_of(kinds, clock.left)
@@ -97,6 +105,25 @@ def best(
 
     progress: called with (lines, lower bound) whenever a better answer is found.
     """
+    parts = components(traffic)
+    if len(parts) == 1:
+        return _best_of_part(traffic, max_shift, clock, seed, patient, progress)
+    line, shift = np.zeros(len(traffic), dtype=np.int64), np.zeros(len(traffic), dtype=np.int64)
+    lines, bound, to_do = 0, 0, len(traffic)
+    for part in parts:
+        # Every part may use its share of the time left.
+        until = Clock(clock.now, clock.now() + clock.left() * part.size / to_do)
+        to_do -= part.size
+        answer = _best_of_part(traffic.select(part), max_shift, until, seed, patient, lambda fewer, proved: None)
+        line[part], shift[part] = np.array(answer.assignment.line) + lines, answer.assignment.shift
+        lines, bound = lines + answer.assignment.lines, bound + answer.lower_bound
+        progress(lines, bound)
+    return Answer(Assignment(tuple(line.tolist()), tuple(shift.tolist())), bound)
+
+
+def _best_of_part(
+    traffic: Traffic, max_shift: int, clock: Clock, seed: int, patient: bool, progress: Callable[[int, int], None]
+) -> Answer:
     first = hia(traffic, max_shift)
     bound = cheap_bound(kinds_of(traffic, 0), max_shift)
     line, shift = np.array(first.line) - 1, np.array(first.shift)

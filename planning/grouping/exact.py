@@ -23,7 +23,7 @@ from planning.grouping.traffic import Traffic
 from spectrum.errors import BadInput
 
 # Entries of the constraint matrix beyond which the model does not fit a small machine.
-LARGEST_MODEL: Final = 10_000_000
+LARGEST_MODEL: Final = 3_000_000
 
 
 @dataclass(frozen=True)

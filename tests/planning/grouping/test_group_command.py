@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from airshed import airshed
 from planning.grouping.assignment import Assignment, check, previous_of, write_assignment
 from planning.grouping.initial import hia
-from planning.grouping.traffic import read_devices, write_devices
+from planning.grouping.traffic import read_devices, traffic_of, write_devices
 from terminal.command import run
 
 KEYS = ["lines", "saving_percent", "changed_percent", "lower_bound", "gap", "assignments"]
@@ -95,6 +96,11 @@ def test_guard_and_drift_cost_lines(capsys, tmp_path: Path) -> None:
         (["d.csv", "--drift-ppm", "5"], "--resync-s"),
         (["d.csv", "--method", "magic"], "magic"),
         (["d.csv", "--max-shift", "-1"], "max-shift"),
+        (["d.csv", "--change-cost", "nan"], "no finite number"),
+        (["d.csv", "--slot-s", "inf"], "no finite number"),
+        (["d.csv", "--slot-s", "1", "--drift-ppm", "1e300", "--resync-s", "1e300"], "passes all bounds"),
+        (["d.csv", "--out", "nowhere/now.csv"], "can be written"),
+        (["d.csv", "--previous", "d.csv"], "missing: line, shift"),
         (["generate", "--intervals", "10,x", "-o", "d.csv"], "10,20,40"),
     ],
 )
@@ -105,6 +111,38 @@ def test_bad_usage_is_one_line_and_status_2(capsys, tmp_path, monkeypatch, words
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 1
+
+
+def random_rows(rng: random.Random) -> list[tuple[str, int, int, int]]:
+    pool = rng.choice([(10, 20, 40), (6, 10, 15), (7, 11, 13), (12, 18, 8), (1, 2, 3), (60, 90, 24)])
+    rows = []
+    for number in range(rng.choice([1, 2, 5, 12, 20])):
+        interval = rng.choice(pool)
+        rows.append((f"d{number}", interval, rng.randint(1, max(1, interval // 2)), rng.randint(0, 2 * interval)))
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_any_request_gets_an_answer_that_holds(capsys, tmp_path, meets_slot_by_slot, seed: int) -> None:
+    rng = random.Random(seed)
+    rows, max_shift, guard = random_rows(rng), rng.choice([0, 1, 3, 50, 10**25]), rng.choice([0, 0, 1, 40])
+    path, before = tmp_path / "d.csv", tmp_path / "before.csv"
+    path.write_text("device,interval,duration,start\n" + "".join(f"{a},{b},{c},{d}\n" for a, b, c, d in rows))
+    # Of the moment before some are gone, some are new, some stood where they cannot stand.
+    old = {f"d{n}": (rng.choice([0, 1, 2, 10**9]), rng.choice([0, 1, -2, -(10**6)])) for n in range(25) if n % 3}
+    before.write_text("device,line,shift\n" + "".join(f"{a},{b},{c}\n" for a, (b, c) in old.items()))
+    words = ["--max-shift", max_shift, "--guard", guard, "--time-limit", rng.choice([1e-9, 0.05]), "--json"]
+    method = ("best", "hia", "hda", "hda-nosr")[seed % 4]
+    record = asked(capsys, path, *words, "--previous", before, "--method", method)
+    answer = Assignment(
+        tuple(r["line"] for r in record["assignments"]), tuple(r["shift"] for r in record["assignments"])
+    )
+    assert not meets_slot_by_slot(traffic_of(rows).with_guard(guard), answer)
+    assert max(map(abs, answer.shift)) <= max_shift
+    assert record["lines"] == answer.lines == record["lower_bound"] + record["gap"]
+    moved = sum(r["device"] in old and old[r["device"]][0] != r["line"] for r in record["assignments"])
+    assert record["changed_percent"] == pytest.approx(100 * moved / len(rows))
+    assert record["gap"] >= 0
 
 
 def test_help_teaches_both_uses(capsys) -> None:

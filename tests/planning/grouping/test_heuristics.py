@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from planning.grouping.assignment import Previous, changed_percent, check, previous_of, saving_percent
+from planning.grouping.clearing import SHORTLIST
 from planning.grouping.dynamic import Rules, hda
+from planning.grouping.experiments import Setting, changed_network
 from planning.grouping.initial import hia
+from planning.grouping.kinds import kinds_of
 from planning.grouping.numbering import keep_numbers, number_lines
 from planning.grouping.plain import plain_hda, plain_hia
-from planning.grouping.traffic import traffic_of
+from planning.grouping.traffic import generate, traffic_of
 
 LOADS = ("low", "medium", "high")
 
@@ -43,6 +46,19 @@ def test_hda_is_algorithm_2(drawn, next_moment, load: str, max_shift: int, smart
         check(traffic, answer, max_shift)
         plain = plain_hda(traffic, max_shift, before, smart_removal=smart_removal)
         assert groups(answer) == sorted(sorted(line.items()) for line in plain if line)
+
+
+@pytest.mark.parametrize(("load", "max_shift"), [("high", 1), ("medium", 1)])
+@pytest.mark.parametrize("intervals", [(10, 20, 40), (6, 10, 15)])
+def test_hda_is_algorithm_2_with_more_newcomers_than_a_shortlist_holds(load, max_shift, intervals) -> None:
+    setting = Setting(load, 60, max_shift, intervals, leaving=30, joining=30)
+    rng = np.random.default_rng(9)
+    traffic = generate(60, load, rng, intervals=intervals)
+    before = previous_of(traffic, hia(traffic, max_shift))
+    now = changed_network(traffic, setting, rng, 61)
+    assert kinds_of(now, max_shift).pattern_interval.size > SHORTLIST
+    plain = plain_hda(now, max_shift, before)
+    assert groups(hda(now, max_shift, before)) == sorted(sorted(line.items()) for line in plain if line)
 
 
 def test_hia_handles_intervals_without_a_short_common_timeline() -> None:

@@ -78,6 +78,49 @@ def test_missing_columns_files_and_devices_are_refused(tmp_path: Path) -> None:
         read_devices(tmp_path / "none.csv")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "device,interval,duration,start\r\na,10,2,0\r\nb,20,3,5\r\n",
+        "\ufeffdevice,interval,duration,start\na,10,2,0\nb,20,3,5\n",
+        "site,START,Interval, duration ,device\nx,0,10,2,a\nx,5,20,3,b\n",
+        "device,interval,duration,start\na,10.0,2,0\n\n  \nb,2e1,3.0,5,unasked\n",
+        '"device","interval","duration","start"\n"a"," 10 ",2,0\n"b",20,3,25\n',
+    ],
+)
+def test_files_of_other_programs_are_read(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "devices.csv"
+    path.write_bytes(text.encode())
+    traffic = read_devices(path)
+    assert traffic.names == ("a", "b")
+    assert traffic.interval.tolist() == [10, 20]
+    assert traffic.duration.tolist() == [2, 3]
+    assert traffic.start.tolist() == [0, 5]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "missing: device, interval"),
+        (b"device;interval;duration;start\na;10;2;0\n", "with commas between"),
+        (b"device,device,interval,duration,start\na,b,10,2,0\n", "one column 'device'"),
+        (b"device,interval,duration,start\na,1_0,2,0\n", "whole number of slots"),
+        (b"device,interval,duration,start\na,inf,2,0\n", "whole number of slots"),
+        (b"device,interval,duration,start\na,10,2,0\x00\n", "whole number of slots"),
+        (b"\xff\xfe\xba", "cannot read"),
+    ],
+)
+def test_what_is_no_such_file_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "devices.csv"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=reason):
+        read_devices(path)
+
+
+def test_starts_beyond_all_bounds_wrap_too(tmp_path: Path) -> None:
+    assert read_devices(file_of(tmp_path, f"a,10,2,{10**30 + 7}")).start.tolist() == [7]
+
+
 def test_seconds_become_the_slots_a_transmission_touches(tmp_path: Path) -> None:
     traffic = read_devices(file_of(tmp_path, "a,600,1.2,3.9", "b,60,2,59"), slot_s=2.0)
     assert traffic.interval.tolist() == [300, 30]
@@ -134,6 +177,9 @@ def test_assignments_are_read_back_and_nonsense_is_refused(tmp_path: Path) -> No
         read_previous(path)
     path.write_text("device,line,shift\na,1,0\na,2,0\n")
     with pytest.raises(BadInput, match="twice"):
+        read_previous(path)
+    path.write_text(f"device,line,shift\na,{2**70},0\n")
+    with pytest.raises(BadInput, match="number the lines anew"):
         read_previous(path)
     path.write_text("device,line\na,1\n")
     with pytest.raises(BadInput, match="missing: shift"):
