@@ -6,7 +6,6 @@ monitoring. Time is an argument, so that hours can be written in seconds (into a
 
 from __future__ import annotations
 
-import base64
 import heapq
 import math
 from collections.abc import Sequence
@@ -21,6 +20,8 @@ from controller.allocator import Allocator
 from controller.gateways import Gateways
 from controller.requests import Ask
 from monitoring.periodic.live import SiteMonitor
+from sensing.source import Tuning
+from sensing.waterfall import Air, Waterfall
 from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
 from spectrum.site_file import Site
@@ -28,8 +29,7 @@ from spectrum.site_file import Site
 CENTER_HZ: Final = 868.0125e6
 SPAN_HZ: Final = 2.4e6
 BINS: Final = 300
-FLOOR_DBFS: Final = -125.0
-STEP_DB: Final = 0.5
+GAIN_DB: Final = 28.0
 
 # A dongle of 6 dB noise figure whose full scale is -30 dBm: -174 + 6 + 30 dBFS in each Hz.
 NOISE_DBFS_HZ: Final = -138.0
@@ -41,6 +41,7 @@ SHADOWING_DB: Final = 6.0
 THRESHOLD_OVER_NOISE_DB: Final = 0.6
 LEARNED_REPORTS: Final = 40
 CLIPPING_DBFS: Final = -12.0
+CLIPPED_SHARE: Final = 0.004
 
 SENSORS: Final = {"roof": (0.0, 0.0), "quay": (-420.0, 310.0), "mast": (510.0, 260.0), "yard": (120.0, -390.0)}
 GATEWAYS: Final = {"gw-north": (90.0, 430.0), "gw-south": (-150.0, -330.0)}
@@ -121,9 +122,10 @@ class Scene:
         self, site: Site, database: ChannelStatusDatabase, *, seed: int, count: int, start_s: float, tick_s: float = 0.1
     ) -> None:
         self.now_s = start_s
+        self.tick_s = tick_s
         self.interferers: list[Emission] = []
         self.stopped: set[str] = set()
-        self._site, self._database, self._tick_s = site, database, tick_s
+        self._site, self._database = site, database
         self._rng = np.random.default_rng((seed, 2))
         self._allocator = Allocator(site, database)
         self._monitor = SiteMonitor(database, site.name)
@@ -137,6 +139,7 @@ class Scene:
         ]
         heapq.heapify(self._due)
         self._busy_share = {(name, cell): 0.02 for name in SENSORS for cell in self._subchannels}
+        self._waterfalls = {name: Waterfall(name, Tuning(CENTER_HZ, SPAN_HZ, GAIN_DB), BINS) for name in SENSORS}
         self._ticks = 0
 
     def attach_gateways(self) -> None:
@@ -164,11 +167,11 @@ class Scene:
     def step(self, until_s: float) -> None:
         """Live up to a time."""
         while self.now_s < until_s:
-            self.now_s += self._tick_s
+            self.now_s += self.tick_s
             self._send_due()
             self._sense()
             self._ticks += 1
-            if self._ticks % round(1.0 / self._tick_s) == 0:
+            if self._ticks % round(1.0 / self.tick_s) == 0:
                 self._allocator.expire(self.now_s)
                 self._allocator.follow_operators()
                 self._monitor.step(self.now_s)
@@ -207,16 +210,18 @@ class Scene:
 
     def _sense(self) -> None:
         """One interval of every sensor: reports, a row of its waterfall, and once a second its health."""
-        self._emissions = [one for one in self._emissions if one.end_s > self.now_s - self._tick_s]
+        self._emissions = [one for one in self._emissions if one.end_s > self.now_s - self.tick_s]
         for name, position in SENSORS.items():
             if name in self.stopped:
                 continue
             on_air = [*(one for one in self._emissions if one.start_s <= self.now_s), *self.interferers]
             heard = [(one.subchannel, self._heard(name, position, one)) for one in on_air]
-            self._database.publish(self._site.name, [self._report(name, cell, heard) for cell in self._subchannels])
-            self._row(name, heard)
-            if self._ticks % round(1.0 / self._tick_s) == 0:
-                self._health(name, max((10 * math.log10(power) for _, power in heard), default=-200.0))
+            reports = [self._report(name, cell, heard) for cell in self._subchannels]
+            clips = any("clipping" in report.flags for report in reports)
+            self._database.publish(self._site.name, reports)
+            self._keep_rows(name, reports, heard, clips=clips)
+            if self._ticks % round(1.0 / self.tick_s) == 0:
+                self._health(name, clips=clips)
 
     def _heard(self, sensor: str, at: tuple[float, float], one: Emission) -> float:
         """Power of an emission at a sensor, as a share of its full scale."""
@@ -244,35 +249,32 @@ class Scene:
             sensor, self.now_s - 0.01, 0.01, cell.center_hz, cell.bandwidth_hz, energy_dbfs, noise_dbfs,
             noise_dbfs + over_db, snr_db, 0.01, pm, busy, share, pm * share + 0.01 * (1 - share),
             max(0.0, share - spread), min(1.0, share + spread), 0.011, energy_dbfs + DBM_AT_FULL_SCALE,
-            ("clipping",) if energy_dbfs > CLIPPING_DBFS else (), snr_db if snr_db is not None else -8.0, samples, 28.0,
+            ("clipping",) if energy_dbfs > CLIPPING_DBFS else (), -8.0 if snr_db is None else snr_db, samples, GAIN_DB,
         )  # fmt: skip
 
-    def _row(self, sensor: str, heard: Sequence[tuple[Subchannel, float]]) -> None:
-        """A row of a waterfall, as a sensor's daemon publishes it (docs/console.md)."""
+    def _keep_rows(
+        self, sensor: str, reports: list[ChannelReport], heard: Sequence[tuple[Subchannel, float]], *, clips: bool
+    ) -> None:
+        """The rows of its waterfall and the digests of its reports, as a sensor's daemon publishes them."""
         width_hz = SPAN_HZ / BINS
-        noise = 10 ** (NOISE_DBFS_HZ / 10) * width_hz
-        power = noise * self._rng.gamma(8.0, 1.0 / 8.0, BINS)
+        power = 10 ** (NOISE_DBFS_HZ / 10) * width_hz * self._rng.gamma(8.0, 1.0 / 8.0, BINS)
         low_hz = CENTER_HZ - SPAN_HZ / 2
         for cell, signal in heard:
             first, last = int((cell.low_hz - low_hz) / width_hz), int((cell.high_hz - low_hz) / width_hz)
             inside = slice(max(0, first), min(BINS, last + 1))
-            bins = power[inside].size
-            if bins:
+            if bins := power[inside].size:
                 power[inside] += signal / bins * self._rng.gamma(3.0, 1.0 / 3.0, bins)
-        levels = np.clip(np.rint((10 * np.log10(power) - FLOOR_DBFS) / STEP_DB), 0, 255).astype(np.uint8)
-        row = {
-            "sensor": sensor, "time_s": self.now_s, "interval_s": self._tick_s, "center_hz": CENTER_HZ,
-            "span_hz": SPAN_HZ, "floor_dbfs": FLOOR_DBFS, "step_db": STEP_DB, "bins": BINS,
-            "levels": base64.b64encode(levels.tobytes()).decode(),
-        }  # fmt: skip
-        self._database.append(self._site.name, f"spectrum-100ms:{sensor}", [records.encode(row)])
+        clipped = np.array([CLIPPED_SHARE if clips else 0.0])
+        waterfall = self._waterfalls[sensor]
+        told = waterfall.see(Air(np.array([reports[0].time_s]), power[None, :], clipped)) + waterfall.judge(reports)
+        for stream, value in told:
+            self._database.append(self._site.name, f"{stream}:{sensor}", [value])
 
-    def _health(self, sensor: str, loudest_dbfs: float) -> None:
-        clips = loudest_dbfs > CLIPPING_DBFS
+    def _health(self, sensor: str, *, clips: bool) -> None:
         health = {
             "intervals": self._ticks, "records": self._ticks * len(self._subchannels), "lost_records": 0,
-            "lost_samples": 0, "last_s": self.now_s, "gain_db": 28.0, "flags": ["clipping"] if clips else [],
-            "state": "running", "clipping": 0.004 if clips else 0.0,
+            "lost_samples": 0, "last_s": self.now_s, "gain_db": GAIN_DB, "flags": ["clipping"] if clips else [],
+            "state": "running", "clipping": CLIPPED_SHARE if clips else 0.0,
         }  # fmt: skip
         self._database.put(self._site.name, "sensor", {sensor: records.encode(health)})
 

@@ -11,7 +11,7 @@ import { isPast, shown } from "./state.js";
 import { whyElements } from "./subchannel_panel.js";
 import { timeElement, timeOfDay } from "./times.js";
 import { count, duration, percent, probability } from "./units.js";
-import { channelName, tag } from "./words.js";
+import { TECHNOLOGIES, channelName, tag } from "./words.js";
 
 const AGAIN_MS = 5000;
 
@@ -88,6 +88,7 @@ function facts(device) {
     ["Period", periodText(device)],
     ["Outage", outageText(device)],
     ["Offline with probability", probability(device.offline_probability)],
+    ["Technology", TECHNOLOGIES[device.technology] ?? "–"],
     ["Gateway", device.gateway ?? "–"],
     ["Received", count(device.receptions)],
   ];

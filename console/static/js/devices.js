@@ -7,7 +7,7 @@ import { onEnter, seen } from "./routes.js";
 import { shown } from "./state.js";
 import { setTime, timeElement } from "./times.js";
 import { count, duration, percent, plural, probability } from "./units.js";
-import { TECHNOLOGIES, channelName } from "./words.js";
+import { channelName } from "./words.js";
 
 /** A table longer than this is searched, not read. */
 const MOST_ROWS = 200;
@@ -138,7 +138,7 @@ function updateRow(row, device) {
   setTime(cells.seen, device.last_seen_s);
   say(cells.period, periodText(device));
   say(cells.outage, outageText(device));
-  say(cells.key, device.key ? `${channelName(device.key)}${device.technology ? ` ${TECHNOLOGIES[device.technology]}` : ""}` : "–");
+  say(cells.key, device.key ? channelName(device.key) : "–");
   say(cells.gateway, device.gateway ?? "–");
   say(cells.receptions, count(device.receptions));
   mark(row, "data-chosen", device.device === chosen);

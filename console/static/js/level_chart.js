@@ -8,6 +8,7 @@ import { day, isUtc, timeOfDay } from "./times.js";
 import { decibels } from "./units.js";
 
 const HEIGHT = 210;
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 const NAMES = ["E_c, energy", "E_th, threshold", "noise floor"];
 
 /** A chart in `box`; returns {draw(series, from_s, to_s), repaint()}. series: [times_s, E_c, E_th, noise], in dBFS. */
@@ -60,7 +61,9 @@ function options(width) {
     ticks: { stroke: ink("grid"), width: 1 },
     font: `12px ${getComputedStyle(document.body).fontFamily}`,
   };
-  const level = (self, value) => decibels(value, "dBFS");
+  // Without a cursor on the chart the legend tells the newest level.
+  const level = (self, value, series) =>
+    decibels(value ?? self.data[series].findLast((one) => one !== null) ?? null, "dBFS");
   return {
     width,
     height: HEIGHT,
@@ -69,7 +72,7 @@ function options(width) {
     legend: { live: true },
     scales: { x: { time: true, auto: false }, y: { auto: false } },
     axes: [
-      { ...axis, values: (self, splits) => splits.map((at_s) => timeOfDay(at_s)), space: 80, size: 30 },
+      { ...axis, incrs: STEPS_S, values: clockTimes, space: 58, size: 30 },
       { ...axis, size: 52, values: (self, splits) => splits.map((value) => `${value}`.replace("-", "−")) },
     ],
     series: [
@@ -79,6 +82,10 @@ function options(width) {
       { label: NAMES[2], stroke: ink("series-3"), width: 1.2, dash: [2, 4], value: level, points: { show: false } },
     ],
   };
+}
+
+function clockTimes(self, splits, axis, space, step_s) {
+  return splits.map((at_s) => (step_s >= 60 ? timeOfDay(at_s).slice(0, 5) : timeOfDay(at_s)));
 }
 
 /** The chart in words, for those who cannot see it. */

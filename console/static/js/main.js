@@ -9,7 +9,7 @@ import { fillEventFilters, startEvents } from "./events.js";
 import { openFeed } from "./feed.js";
 import { allStale, counts, hurry, view } from "./frame.js";
 import { startGateways } from "./gateways.js";
-import { onEnter, placeOf, startRoutes } from "./routes.js";
+import { enterView, onEnter, placeOf } from "./routes.js";
 import { startSensors } from "./sensors.js";
 import { fillSiteMap, startSiteMap } from "./site_map.js";
 import { KINDS, addAudit, addEvents, changed, select, setLive, state } from "./state.js";
@@ -50,7 +50,11 @@ function startViews() {
   onEnter("channels", (key) => {
     if (state.site?.subchannels.some((cell) => cell.key === key)) select(key);
   });
-  startRoutes(() => state.site?.site ?? "no site");
+  addEventListener("hashchange", () => {
+    enterView();
+    byId("main").focus({ preventScroll: true });
+  });
+  enterView();
 }
 
 function startZone() {
@@ -83,12 +87,12 @@ async function begin() {
   buildChannelMap();
   fillSiteMap();
   fillEventFilters();
-  const fromAddress = placeOf(location.hash).match(/^channels\/(.+)$/)?.[1];
+  const fromAddress = placeOf(location.hash).match(/^(?:channels|map)\/(.+)$/)?.[1];
   const wanted = fromAddress ?? state.selected;
   const known = state.site.subchannels.find((cell) => cell.key === wanted) ?? state.site.subchannels[0];
   if (known) select(known.key);
   changed("site");
-  dispatchEvent(new HashChangeEvent("hashchange"));
+  enterView();
   await timeline.setSpan(Number(byId("map-span").value)).catch(() => hurry("map"));
   closeFeed?.();
   closeFeed = openFeed(["hello", "feed", "beat", "spectrum", "events", "audit", ...KINDS], hear, onLink);

@@ -45,7 +45,7 @@ function drawHeat(context, cells, by, from_s, now_s, x) {
   const on = heat.getContext("2d");
   const image = on.createImageData(columns, Math.max(1, cells.length));
   const words = new Uint32Array(image.data.buffer);
-  const colour = by === "state" ? stateWord() : powerWord();
+  const colour = by === "state" ? stateWord(history) : powerWord();
   cells.forEach(({ cell }, number) => {
     const row = history.rows.get(cell.key);
     if (!row) return;
@@ -65,12 +65,12 @@ function drawHeat(context, cells, by, from_s, now_s, x) {
 
 function powerWord() {
   return (row, place) =>
-    row.state[place] === NOTHING ? 0 : POWER_WORDS[stepOf(row.energy_dbfs[place], scale.low, scale.high)];
+    row.looks[place] === 0 ? 0 : POWER_WORDS[stepOf(row.energy_dbfs[place], scale.low, scale.high)];
 }
 
-function stateWord() {
+function stateWord(history) {
   const words = { [NOTHING]: 0, [IDLE]: inkWord("map-idle"), [BUSY]: inkWord("map-busy") };
-  return (row, place) => words[row.state[place]];
+  return (row, place) => words[history.stateAt(row, place)];
 }
 
 /** Busy is told by a pattern too. */
@@ -81,7 +81,7 @@ function hatchBusy(context, { cell, y, height }, history, first, columns, x) {
   let start = -1;
   for (let column = 0; column <= columns; column += 1) {
     const place = column < columns ? history.place(row, first + column) : -1;
-    const busy = place >= 0 && row.state[place] === BUSY;
+    const busy = history.stateAt(row, place) === BUSY;
     if (busy && start < 0) start = column;
     if (!busy && start >= 0) {
       const left = x((first + start) * history.step_s);

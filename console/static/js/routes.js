@@ -2,6 +2,7 @@
 
 import { byId, mark, say } from "./dom.js";
 import { hurry } from "./frame.js";
+import { state } from "./state.js";
 
 const VIEWS = {
   channels: { title: "Channels", draws: ["tiles", "map-rows", "map", "subchannel", "level-chart"] },
@@ -34,23 +35,19 @@ export function placeOf(hash) {
   }
 }
 
-export function startRoutes(siteName) {
-  const go = (moveFocus) => {
-    const [name, ...rest] = placeOf(location.hash).split("/");
-    current = name in VIEWS ? name : "channels";
-    for (const view of Object.keys(VIEWS)) byId(`view-${view}`).hidden = view !== current;
-    for (const link of document.querySelectorAll("nav.views a")) {
-      const isCurrent = link.hash === `#/${current}`;
-      mark(link, "aria-current", isCurrent ? "page" : null);
-      if (isCurrent) link.scrollIntoView({ block: "nearest", inline: "nearest" });
-    }
-    const { title, draws } = VIEWS[current];
-    say(byId("view-title"), title);
-    document.title = `${title} · ${siteName()} · Airshed`;
-    entered.get(current)?.(rest.join("/"));
-    hurry(...draws);
-    if (moveFocus) byId("main").focus({ preventScroll: true });
-  };
-  addEventListener("hashchange", () => go(true));
-  go(false);
+/** Show the view that the address names. */
+export function enterView() {
+  const [name, ...rest] = placeOf(location.hash).split("/");
+  current = name in VIEWS ? name : "channels";
+  for (const view of Object.keys(VIEWS)) byId(`view-${view}`).hidden = view !== current;
+  for (const link of document.querySelectorAll("nav.views a")) {
+    const isCurrent = link.hash === `#/${current}`;
+    mark(link, "aria-current", isCurrent ? "page" : null);
+    if (isCurrent) link.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+  const { title, draws } = VIEWS[current];
+  say(byId("view-title"), title);
+  document.title = [title, state.site?.site, "Airshed"].filter(Boolean).join(" · ");
+  entered.get(current)?.(rest.join("/"));
+  hurry(...draws);
 }

@@ -12,6 +12,8 @@ import { channelName } from "./words.js";
 
 const AGAIN_MS = 10_000;
 const CELLS = 48;
+/** As many as the server's kriging asks for. */
+const LEAST_SENSORS = 3;
 /** Where the map is less certain than this, it is hatched: as much as the shadowing it assumes. */
 const UNCERTAIN_DB = 6;
 
@@ -51,7 +53,10 @@ export function startSiteMap() {
       h("section", { class: "panel", "aria-label": "Places" }, parts.list),
     ),
   );
-  onEnter("map", () => load());
+  onEnter("map", (key) => {
+    if (state.site?.subchannels.some((cell) => cell.key === key)) select(key);
+    load();
+  });
   new ResizeObserver(() => hurry("site-map")).observe(parts.stage);
 }
 
@@ -67,6 +72,10 @@ export function fillSiteMap() {
 async function load() {
   if (!state.selected) return;
   asked_ms = performance.now();
+  if (state.site.sensors.filter((sensor) => sensor.position_m).length < LEAST_SENSORS) {
+    problem = `The radio environment needs ${LEAST_SENSORS} sensors with a position_m in the site file.`;
+    return;
+  }
   const key = state.selected;
   try {
     const answer = await onlyNewest(() => ask("/api/map", { subchannel: key, cells: CELLS }));

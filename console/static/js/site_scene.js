@@ -73,7 +73,7 @@ function drawField(context, field, showing, uncertain_db, x, y) {
   context.imageSmoothingEnabled = true;
   context.drawImage(picture, x(west), y(north), x(east) - x(west), y(south) - y(north));
   context.imageSmoothingEnabled = false;
-  context.fillStyle = hatch(context, "/", "rgb(255 255 255 / 55%)", 8);
+  context.fillStyle = hatch(context, "/", "rgb(255 255 255 / 34%)", 9);
   for (let i = 0; i < rows; i += 1) {
     for (let j = 0; j < columns; j += 1) {
       if (field.deviation_db[i][j] < uncertain_db) continue;

@@ -10,28 +10,34 @@ export class SpectrumStore {
   /** Rows as docs/console.md describes them. */
   add(rows) {
     for (const row of rows) {
-      const levels = bytesOf(row.levels);
       let kept = this.sensors.get(row.sensor);
       if (!kept || kept.bins !== row.bins || kept.center_hz !== row.center_hz || kept.span_hz !== row.span_hz) {
         // tuned anew: rows of another width cannot stand above these
         kept = { bins: row.bins, center_hz: row.center_hz, span_hz: row.span_hz, rows: [], added: 0 };
         this.sensors.set(row.sensor, kept);
       }
-      kept.rows.push({
-        time_s: row.time_s,
-        interval_s: row.interval_s,
-        floor_dbfs: row.floor_dbfs,
-        step_db: row.step_db,
-        levels,
-      });
+      kept.rows.push(rowOf(row));
       kept.added += 1;
       if (kept.rows.length > ROWS) kept.rows.shift();
     }
   }
 
-  clear(sensor) {
-    this.sensors.delete(sensor);
+  /** Older rows of one sensor, under those that have come already. */
+  addBefore(rows) {
+    if (!rows.length) return;
+    const { sensor, bins, center_hz, span_hz } = rows[0];
+    const newer = this.sensors.get(sensor);
+    if (newer && (newer.bins !== bins || newer.center_hz !== center_hz || newer.span_hz !== span_hz)) return;
+    const first_s = newer?.rows[0]?.time_s ?? Infinity;
+    const older = rows.filter((row) => row.time_s < first_s && row.bins === bins).map(rowOf);
+    const all = [...older, ...(newer?.rows ?? [])].slice(-ROWS);
+    // A new object, so that the picture is drawn anew.
+    this.sensors.set(sensor, { bins, center_hz, span_hz, rows: all, added: all.length });
   }
+}
+
+function rowOf({ time_s, interval_s, floor_dbfs, step_db, levels }) {
+  return { time_s, interval_s, floor_dbfs, step_db, levels: bytesOf(levels) };
 }
 
 function bytesOf(base64) {

@@ -57,10 +57,10 @@ export const timeline = {
     if (!found || wasPast !== isPast()) return;
     if (wasPast) {
       past = new ChannelHistory(span_s, COLUMNS);
-      past.take(found);
+      past.take(found, sensing());
       pastLeases = new Map(found.leases.map((lease) => [leaseName(lease), lease]));
     } else {
-      live.take(found);
+      live.take(found, sensing());
       for (const lease of found.leases) if (!leases.has(leaseName(lease))) leases.set(leaseName(lease), lease);
     }
     changed("history");
@@ -74,6 +74,15 @@ export const timeline = {
   /** A `leases` message of the feed. */
   addLeases: logLeases,
 };
+
+/** The sensors behind recorded columns: their highest Pf by design, and how often they look. */
+function sensing() {
+  const sensors = state.site.sensors;
+  return {
+    pf: sensors.reduce((most, sensor) => Math.max(most, sensor.pf), 0),
+    interval_s: sensors.reduce((most, sensor) => Math.max(most, sensor.interval_s), 0.01),
+  };
+}
 
 /** Remember every lease for as long as it is on the map; one that goes before its end has ended then. */
 function logLeases(message) {

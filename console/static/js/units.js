@@ -20,10 +20,10 @@ export function decibels(value, unit = "dB", digits = 1) {
   return known(value) ? `${minus(value.toFixed(digits))}\u202f${unit}` : UNKNOWN;
 }
 
-/** A probability: three digits where it is small, none of them invented. */
+/** A probability: three digits, and no zero where only "less than" is known. */
 export function probability(value) {
   if (!known(value)) return UNKNOWN;
-  if (value > 0 && value < 0.001) return "<\u202f0.001";
+  if (value < 0.001) return "<\u202f0.001";
   return value.toFixed(3);
 }
 

@@ -8,19 +8,20 @@ import { view } from "./frame.js";
 import { isView, onEnter, seen } from "./routes.js";
 import { SpectrumStore, levelRange } from "./spectrum_store.js";
 import { onTravel } from "./time_bar.js";
-import { timeOfDay } from "./times.js";
+import { now, timeOfDay } from "./times.js";
 import { decibels, duration, megahertz } from "./units.js";
 import { WaterfallPicture } from "./waterfall_picture.js";
 
 /** This much of the past is shown when the time slider is used. */
-const PAST_S = 60;
-const PAST_ROWS = 300;
+const PAST_S = 55;
+const PAST_ROWS = 550;
 const RANGE_MS = 3000;
 
 const live = new SpectrumStore();
 let past = new SpectrumStore();
 let box = null;
 let empty = null;
+let filled = false;
 const onlyNewest = newest();
 
 /** A `spectrum` message of the feed. */
@@ -34,24 +35,33 @@ export function startWaterfall() {
   box = h("div", { class: "waterfalls" });
   empty = h("div", { class: "panel empty" }, h("strong"), h("span"));
   byId("view-waterfall").append(empty, box);
-  onEnter("waterfall", () => loadPast(state.past_s));
-  onTravel((at_s) => loadPast(at_s));
+  onEnter("waterfall", () => (isPast() ? loadPast(state.past_s) : loadLive()));
+  onTravel((at_s) => (at_s === null ? loadLive() : loadPast(at_s)));
   new ResizeObserver(() => changed("spectrum")).observe(box);
 }
 
+/** Recorded rows of every sensor up to an instant; null when a newer question was asked meanwhile. */
+async function recorded(to_s) {
+  const rows = (sensor) => ask("/api/history/spectrum", { sensor, from_s: to_s - PAST_S, to_s, rows: PAST_ROWS });
+  const sensors = (shown("sensors")?.sensors ?? state.site?.sensors ?? []).map((one) => one.sensor ?? one.name);
+  // A sensor without rows is no error of the page: it stays away.
+  return onlyNewest(() => Promise.all(sensors.map((sensor) => rows(sensor).catch(() => ({ rows: [] })))));
+}
+
 async function loadPast(at_s) {
-  if (at_s === null || !isView("waterfall")) return;
-  const sensors = state.site.sensors.map((sensor) => sensor.name);
-  const found = await onlyNewest(() =>
-    Promise.all(
-      sensors.map((sensor) =>
-        ask("/api/history/spectrum", { sensor, from_s: at_s - PAST_S, to_s: at_s, rows: PAST_ROWS }).catch(() => ({ rows: [] })),
-      ),
-    ),
-  );
+  if (!isView("waterfall")) return;
+  const found = await recorded(at_s);
   if (!found) return;
   past = new SpectrumStore();
   for (const { rows } of found) past.add(rows);
+  changed("spectrum");
+}
+
+/** The last minute before the page was opened: a waterfall that begins empty tells nothing for a minute. */
+async function loadLive() {
+  if (!isView("waterfall") || filled || !state.site) return;
+  filled = true;
+  for (const { rows } of (await recorded(now())) ?? []) live.addBefore(rows);
   changed("spectrum");
 }
 

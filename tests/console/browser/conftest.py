@@ -32,6 +32,7 @@ PATIENCE_MS: Final = 60_000
 POLL_MS: Final = 40
 PASSWORD: Final = "correct horse battery"
 SEED: Final = 5
+DEVICES: Final = 8
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +51,9 @@ def browser() -> Iterator[Browser]:
 class Bench:
     """A site with its database, its console, and the scene that lives in it."""
 
-    def __init__(self, stack: ExitStack, folder: Path, *, devices: int, users: bool) -> None:
+    def __init__(self, stack: ExitStack, folder: Path, site: Site) -> None:
         self.folder = folder
-        text = scene_toml(SEED, devices, str(folder / "users.toml") if users else None)
-        self.site: Site = parse_site(text.replace("[console]\n", '[console]\nreading = "anyone"\n'), "scene.toml")
+        self.site = site
         self.server = start_server(folder, keep=True)
         stack.callback(self.stop_redis)
         self.database: ChannelStatusDatabase = connect(embedded_url(folder))
@@ -64,7 +64,7 @@ class Bench:
         self.url = f"http://127.0.0.1:{self.port}"
         # One scene, one writer at a time: the pacing thread holds the lock for a step.
         self.lock = threading.Lock()
-        self.scene = Scene(self.site, self.database, seed=SEED, count=devices, start_s=time.time(), tick_s=0.25)
+        self.scene = Scene(site, self.database, seed=SEED, count=DEVICES, start_s=time.time(), tick_s=0.25)
 
     def start_console(self) -> None:
         """The console, at the port it had before."""
@@ -121,10 +121,13 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def make_bench() -> Iterator[Callable[..., Bench]]:
-    """Makes benches that end with the module; `users`: with alice, an operator, and bob, a viewer."""
+    """Makes benches that end with the module.
+
+    users: with alice, an operator, and bob, a viewer. text: another site file, whose site does not live by itself.
+    """
     with ExitStack() as stack:
 
-        def make(devices: int = 8, users: bool = False, live: bool = True) -> Bench:
+        def make(users: bool = False, text: str | None = None) -> Bench:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="airshed-", dir="/tmp")))
             if users:
                 from controller.passwords import hash_password
@@ -132,8 +135,10 @@ def make_bench() -> Iterator[Callable[..., Bench]]:
 
                 for name, role in (("alice", "operator"), ("bob", "viewer")):
                     set_password(folder / "users.toml", name, role, hash_password(PASSWORD))  # type: ignore[arg-type]
-            bench = Bench(stack, folder, devices=devices, users=users)
-            if live:
+            scene = scene_toml(SEED, DEVICES, str(folder / "users.toml") if users else None)
+            scene = scene.replace("[console]\n", '[console]\nreading = "anyone"\n')
+            bench = Bench(stack, folder, parse_site(text or scene, "scene.toml"))
+            if text is None:
                 bench.scene.attach_gateways()
                 stack.enter_context(bench.living())
             return bench
@@ -168,8 +173,9 @@ class Watched:
 
     def connected(self) -> None:
         """Until the live feed has brought the channels."""
-        self.wait("document.getElementById('link').dataset.state === 'live' && airshedCounts.draws['map-rows'] > 0")
-        self.wait("document.querySelectorAll('.map-row[data-state]').length > 0")
+        self.wait("document.getElementById('link').dataset.state === 'live' && airshedCounts.messages > 7")
+        if self.page.locator("#view-channels").is_visible():
+            self.wait("document.querySelectorAll('.map-row[data-state]').length > 0")
 
     def sign_in(self, user: str = "alice", password: str = PASSWORD) -> None:
         """Through the dialog."""
