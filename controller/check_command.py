@@ -14,7 +14,9 @@ from terminal.command import emit_json, json_option
 @sensor_options
 @json_option
 def check(site_file: str | None, place: str | None, as_json: bool, **options: object) -> int:
-    """Check SITE.toml and this machine (keys, database, port, sensors, coverage), or try a receiver for ten seconds.
+    """Check SITE.toml and this machine, or try a receiver for ten seconds.
+
+    Looked at are keys, database, ports, sensors and what they hear, gateways, their devices and the devices' keys.
 
     With SITE.toml, ends with 2 when the file itself is wrong (naming the key), with 1 when this machine is not ready
     for it. With --sensor, looks at the rate really delivered, samples lost (also in the dongle's test mode), whether

@@ -14,6 +14,7 @@ from channel_status.redis_door import without_password
 from controller.backhaul.policy import fixed_hosts, openflow_listen, policy_of
 from controller.grpc_door import credentials, is_loopback
 from controller.openflow import free
+from gateway_agent.gateway_check import check_gateway, lost_devices, shared_addresses
 from sensing.opening import Wanted, open_source
 from sensing.raster import captured
 from sensing.sweep_kinds import is_sweep
@@ -47,8 +48,17 @@ def check_site(site: Site) -> Iterator[Finding]:
         heard.update(captured_cells)
         yield finding
     yield _coverage([cell for cell in cells if cell not in heard])
+    yield from _gateways(site)
+
+
+def _gateways(site: Site) -> Iterator[Finding]:
     if not site.gateway:
         yield Finding("gateways", False, "the site has none: add a [[gateway]] table, or nobody will ask")
+    for gateway in site.gateway:
+        good, said = check_gateway(site, gateway)
+        yield Finding(f"gateway {gateway.name}", good, said)
+    yield from (Finding("gateways", True, said) for said in shared_addresses(site))
+    yield from (Finding("gateways", False, said) for said in lost_devices(site))
 
 
 def _database(site: Site) -> Finding:

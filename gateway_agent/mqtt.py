@@ -46,7 +46,7 @@ class MqttDoor:
     """One broker. It reconnects by itself; what is published meanwhile is lost, as over UDP."""
 
     def __init__(self, table: MqttTable, *, tunnel: bool = False) -> None:
-        _check_address(table, tunnel=tunnel)
+        check_address(table, tunnel=tunnel)
         self._prefix = f"{table.topic_prefix}/" if table.topic_prefix else ""
         self._events: queue.Queue[tuple[str, bytes]] = queue.Queue(MOST_WAITING)
         self._contexts: dict[int, bytes] = {}
@@ -157,7 +157,7 @@ class MqttDoor:
         self._client.loop_stop()
 
 
-def _check_address(table: MqttTable, *, tunnel: bool) -> None:
+def check_address(table: MqttTable, *, tunnel: bool) -> None:
     """Without TLS a broker is on this machine, or at the other end of a tunnel."""
     try:
         local = table.host == "localhost" or ipaddress.ip_address(table.host).is_loopback

@@ -160,7 +160,7 @@ def advise(site: Site, gateway: GatewayTable, stop: threading.Event, seed: int) 
             plans[table.name] = (table.dev_eui, plan_of(centers_hz, gateway.lorawan))
         else:
             refused[table.name] = answer.refusal.message
-    return site_advice(site.name, plans, refused), chirpstack_region([plan for _, plan in plans.values()])
+    return site_advice(site.name, plans, refused), chirpstack_region([plan for _, plan in plans.values()], gateway.mqtt)
 
 
 def _ask(

@@ -23,7 +23,7 @@ def findings(text: str) -> dict[str, Finding]:
 def test_a_good_site_is_good() -> None:
     found = findings(f'[controller]\nlisten = "127.0.0.1:0"\n[[sensor]]\nname = "roof"\n{GATEWAY}')
     assert all(finding.good for finding in found.values()), found
-    assert set(found) == {"site file", "database", "controller", "sensor roof", "coverage"}
+    assert set(found) == {"site file", "database", "controller", "sensor roof", "coverage", "gateway g"}
 
 
 def test_a_taken_port_is_named() -> None:

@@ -19,7 +19,7 @@ from gateway_agent.lorawan.steering import Plan
 from gateway_agent.semtech_udp import Datagram, Kind
 from gateway_agent.sigfox import advisory_plan
 from spectrum.errors import BadInput
-from spectrum.site_file import parse_site
+from spectrum.site_file import MqttTable, parse_site
 
 EUI = bytes.fromhex("aa555a0000000101")
 CLIENT, SERVER = ("127.0.0.1", 40000), ("127.0.0.1", 1700)
@@ -131,11 +131,54 @@ def test_the_overlap_with_sigfox_is_part_of_the_plan() -> None:
     assert advice["refused"] == {"b": "overloaded"}
 
 
-def test_chirpstack_configuration_names_extra_channels_and_what_is_on() -> None:
-    text = advisory.chirpstack_region([Plan((867_100_000, 868_500_000)), Plan((867_900_000,))])
+# Keys of a region in ChirpStack 4's configuration, with their types: its documented region_eu868.toml, and the structs
+# that read it (RegionNetwork, ExtraChannel, RegionGateway, GatewayChannel). A key left out of the network is 0 there.
+REGION_SCHEMA: dict[str, dict[str, type]] = {
+    "": {"id": str, "description": str, "common_name": str, "user_info": str, "network": dict, "gateway": dict},
+    "network": {
+        "installation_margin": int, "rx_window": int, "rx1_delay": int, "rx1_dr_offset": int, "rx2_dr": int,
+        "rx2_frequency": int, "rx2_prefer_on_rx1_dr_lt": int, "rx2_prefer_on_link_budget": bool,
+        "gateway_prefer_min_margin": int, "downlink_tx_power": int, "adr_disabled": bool, "min_dr": int, "max_dr": int,
+        "rejoin_request": dict, "class_b": dict, "extra_channels": list, "enabled_uplink_channels": list,
+    },
+    "extra_channels": {"frequency": int, "min_dr": int, "max_dr": int},
+    "gateway": {"force_gws_private": bool, "backend": dict, "channels": list},
+    "channels": {"frequency": int, "bandwidth": int, "modulation": str, "spreading_factors": list, "datarate": int},
+    "backend": {"enabled": str, "mqtt": dict},
+    "mqtt": {"event_topic": str, "command_topic": str, "server": str, "username": str, "password": str, "qos": int,
+             "clean_session": bool, "client_id": str, "keep_alive_interval": str, "ca_cert": str, "tls_cert": str,
+             "tls_key": str},
+}  # fmt: skip
+
+
+def held_against_schema(table: dict[str, object], name: str = "") -> None:
+    """Every key is known to ChirpStack, and of its type."""
+    for key, value in table.items():
+        assert type(value) is REGION_SCHEMA[name][key], (name, key, value)
+        inner = value if isinstance(value, list) else [value]
+        for one in inner:
+            if isinstance(one, dict):
+                held_against_schema(one, key)
+
+
+def test_chirpstack_configuration_is_a_whole_region_with_extra_channels_and_what_is_on() -> None:
+    plans = [Plan((867_100_000, 868_500_000)), Plan((867_900_000,))]
+    text = advisory.chirpstack_region(plans, MqttTable(host="broker.example", port=8883, tls_ca="ca.pem"))
     (region,) = tomllib.loads(text)["regions"]
-    assert region["network"]["enabled_uplink_channels"] == [2, 3, 4]
-    assert [c["frequency"] for c in region["network"]["extra_channels"]] == [867_100_000, 867_900_000]
+    held_against_schema(region)
+    network, gateway = region["network"], region["gateway"]
+    assert network["enabled_uplink_channels"] == [2, 3, 4]
+    assert [c["frequency"] for c in network["extra_channels"]] == [867_100_000, 867_900_000]
+    assert (network["rx1_delay"], network["rx2_frequency"], network["max_dr"]) == (1, 869_525_000, 5)
+    assert network["downlink_tx_power"] == -1, "0 would be 0 dBm, -1 is the band's"
+    assert gateway["backend"]["mqtt"] == {
+        "event_topic": "eu868/gateway/+/event/+",
+        "command_topic": "eu868/gateway/{{ gateway_id }}/command/{{ command }}",
+        "server": "ssl://broker.example:8883",
+    }
+    assert [c["frequency"] for c in gateway["channels"]] == [
+        868_100_000, 868_300_000, 868_500_000, 867_100_000, 867_900_000
+    ]  # fmt: skip
 
 
 def test_sigfox_groups_know_the_lora_channels_over_them() -> None:
