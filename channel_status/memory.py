@@ -27,7 +27,6 @@ class _Site:
     decisions: dict[str, bytes] = field(default_factory=dict)
     streams: dict[str, deque[Entry]] = field(default_factory=dict)
     kinds: dict[str, dict[str, bytes]] = field(default_factory=lambda: defaultdict(dict))
-    last_id: tuple[int, int] = (0, 0)
 
 
 class MemoryDatabase:
@@ -268,9 +267,10 @@ class MemoryDatabase:
         entries = kept.streams.setdefault(stream, deque(maxlen=stream_length(stream)))
         for value in values:
             # As Redis names them: milliseconds, then a count within the same (or under a clock that was set back).
-            now_ms, (last_ms, count) = round(self._clock() * 1e3), kept.last_id
-            kept.last_id = (now_ms, 0) if now_ms > last_ms else (last_ms, count + 1)
-            entries.append(Entry("{}-{}".format(*kept.last_id), value))
+            now_ms = round(self._clock() * 1e3)
+            last_ms, count = _order(entries[-1].entry_id) if entries else (0, 0)
+            entry_id = f"{now_ms}-0" if now_ms > last_ms else f"{last_ms}-{count + 1}"
+            entries.append(Entry(entry_id, value))
 
 
 def _held(kept: _Site, lease_id: str, holder: str) -> Lease | None:

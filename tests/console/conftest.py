@@ -89,9 +89,9 @@ class Scene:
 
     def __init__(self, database: ChannelStatusDatabase, site: Site) -> None:
         self.database, self.site = database, site
+        self.now_s: float | None = None  # set while the past is written
         self.cells = every_subchannel(site)
         self.allocator = Allocator(site, database)
-        self.allocator.begin(time.time())
         self._waterfalls = {
             sensor.name: Waterfall(sensor.name, Tuning(868.0125e6, 2.4e6), BINS) for sensor in site.sensor
         }
@@ -133,9 +133,11 @@ class Scene:
                 for cell in self.cells[:6]
             ]
             told += self._waterfalls[sensor].judge(reports)
+            self.now_s = time_s + 0.1
             for stream, row in told:
                 self.database.append("s", f"{stream}:{sensor}", [row])
             time_s += 0.1
+        self.now_s = None
 
     def grant(self, device: str, airtime_s: float = 30.0, technology: Any = "lora") -> Any:
         """One lease on the air; the answer's first."""
@@ -229,6 +231,14 @@ def make_bench(tmp_path: Path, password_hash: str) -> Callable[..., Bench]:
     """Consoles over a database in memory, with other settings."""
 
     def make(**console: Any) -> Bench:
-        return Bench(MemoryDatabase(), tmp_path, password_hash, **console)
+        database = MemoryDatabase(lambda: time.time() if now_s() is None else now_s())
+        made = Bench(database, tmp_path, password_hash, **console)
+        scenes.append(made.scene)
+        return made
+
+    scenes: list[Scene] = []
+
+    def now_s() -> Any:
+        return scenes[0].now_s if scenes else None
 
     return make
