@@ -9,16 +9,16 @@ import numpy as np
 from numba import njit
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiled at the first call, and kept on disk for later runs where there is a folder to write to."""
     try:
-        compiled: Callable[..., None] = njit(cache=True, fastmath=True, nogil=True)(function)
+        made: Callable[..., Any] = njit(cache=True, fastmath=True, nogil=True)(function)
     except RuntimeError:  # numba finds no folder for its cache, as in a service without a home
-        compiled = njit(fastmath=True, nogil=True)(function)
-    return compiled
+        made = njit(fastmath=True, nogil=True)(function)
+    return made
 
 
-@_compiled
+@compiled
 def cut_frames(values: Any, center: Any, window: Any, per_interval: Any, step: Any, cut: Any) -> None:
     """Half-overlapping frames of every interval of `step` values, less `center`, times `window`, into the rows of cut.
 
@@ -35,7 +35,7 @@ def cut_frames(values: Any, center: Any, window: Any, per_interval: Any, step: A
                 row[i] = (np.float32(source[i]) - center) * window[i]
 
 
-@_compiled
+@compiled
 def sum_bins(spectra: Any, per_interval: Any, kept: Any, first: Any, last: Any, scale: Any, energies: Any) -> None:
     """Mean power over the frames of an interval, summed over the kept bins [first, last) of each column.
 
@@ -59,7 +59,7 @@ def sum_bins(spectra: Any, per_interval: Any, kept: Any, first: Any, last: Any, 
             energies[interval, c] = (below[last[c]] - below[first[c]]) * scale[c] / per_interval
 
 
-@_compiled
+@compiled
 def moments(values: Any, step: Any, center: Any, rail: Any, out: Any) -> None:
     """Sums over each interval: I, Q, I^2, Q^2, I Q, and how many values lie at or beyond +-rail.
 

@@ -68,6 +68,7 @@ def rtl_tcp(
     from spectrum.errors import BadInput
     from terminal.signals import closed_at, stopped_by_signals
     from testbed.rtl_tcp_server import Limits, OpenedAir, RtlTcpServer, split_listen
+    from testbed.twin.ear_source import TwinAir
 
     given = [name for name, value in (("FILE", file), ("--synthetic", synthetic), ("--scene", scene_file)) if value]
     if len(given) != 1:
@@ -92,6 +93,8 @@ def rtl_tcp(
     with closing(server), stopped_by_signals() as stop, closed_at(stop, server):
         tell("listening on {}:{}".format(*server.address))
         for played in server.serve(clients):
+            if isinstance(air, TwinAir):
+                tell(f"chunks of 10 ms: {air.account()}")
             if as_json:
                 emit_json(asdict(played))
 

@@ -113,6 +113,13 @@ class TwinAir:
     seed: int | None = None
     paces: list[Pace] = field(default_factory=list)
 
+    def account(self) -> str:
+        """How it kept up so far, in words."""
+        made, late, dropped = (
+            sum(getattr(pace, name) for pace in self.paces) for name in ("chunks", "late", "dropped")
+        )
+        return f"{made} made, {late} late, {dropped} dropped"
+
     def warm_up(self) -> None:
         """Make ready before the first client comes."""
         from testbed.twin import kernels

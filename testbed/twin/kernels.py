@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
+
+from sensing.kernels import compiled
 
 # Phases are whole numbers of 2^-64 turns, so that they wrap by themselves and any sample is reached without error. The
 # upper bits choose an entry of the table, the rest turns it on by its tangent: error below 5e-6 of the amplitude.
@@ -21,16 +21,7 @@ HALF: Final = np.uint64(1) << np.uint64(63 - TABLE_BITS)
 CONVERTER_STEPS: Final = np.float32(127.5)
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled at the first call, and kept on disk for later runs where there is a folder to write to."""
-    try:
-        compiled: Callable[..., Any] = njit(cache=True, fastmath=True, nogil=True)(function)
-    except RuntimeError:  # numba finds no folder for its cache, as in a service without a home
-        compiled = njit(fastmath=True, nogil=True)(function)
-    return compiled
-
-
-@_compiled
+@compiled
 def add_pieces(
     iq: Any, first: Any, begins: Any, ends: Any, phase: Any, frequency: Any, slope: Any, amplitude: Any, table: Any
 ) -> None:
@@ -59,7 +50,7 @@ def add_pieces(
             step += slope[k]
 
 
-@_compiled
+@compiled
 def add_shifted(iq: Any, source: Any, phase: Any, frequency: Any, amplitude: Any, table: Any) -> None:
     """Add `source`, complex64, shape (N,), moved by `frequency` (2^-64 turns a sample, uint64) from `phase` on."""
     turned = phase + HALF
@@ -69,7 +60,7 @@ def add_shifted(iq: Any, source: Any, phase: Any, frequency: Any, amplitude: Any
         turned += frequency
 
 
-@_compiled
+@compiled
 def turn_randomly(iq: Any, steps: Any, deviation: Any, turned: Any, table: Any) -> Any:
     """Turn each sample by a Wiener phase: steps: standard normal, float32, shape (N,), times `deviation`.
 
@@ -83,7 +74,7 @@ def turn_randomly(iq: Any, steps: Any, deviation: Any, turned: Any, table: Any) 
     return turned
 
 
-@_compiled
+@compiled
 def digitise(iq: Any, straight: Any, mirrored: Any, constant: Any, limit: Any, out: Any) -> Any:
     """Bytes of a dongle, uint8, shape (2N,), from samples, complex64, shape (N,); how many were clipped comes back.
 

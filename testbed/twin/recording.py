@@ -76,7 +76,7 @@ def record(
 ) -> Recorded:
     """Record `seconds` of what a sensor hears from the scene's start into base.sigmf-data and base.sigmf-meta.
 
-    The metadata comes last and whole; without it a recording was broken off. advance: told of samples as they are made.
+    The metadata comes last and whole. advance: told of samples as they are made.
     """
     samples = round(seconds * sensor.rate_hz)
     heard: dict[int, Transmission] = {}
@@ -88,9 +88,22 @@ def record(
 
     ear = Ear(scene, sensor, noted)
     data, meta = base.with_name(base.name + DATA_SUFFIX), base.with_name(base.name + META_SUFFIX)
-    digest = hashlib.sha512()
     try:
-        with data.open("xb") as file:
+        sha512 = _write_samples(ear, samples, data, advance)
+        text, count = _metadata(ear, list(heard.values()), samples, sha512)
+        fresh = meta.with_name(meta.name + ".new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(meta)
+    except OSError as error:
+        raise Failed(f"recording into {data} stopped: {error.strerror or error}") from None
+    return Recorded(meta, data, samples, count, ear.clipped, sha512)
+
+
+def _write_samples(ear: Ear, samples: int, data: Path, advance: Callable[[int], object]) -> str:
+    """Write so many samples into a new file and return their digest; a file that was broken off is taken away."""
+    digest = hashlib.sha512()
+    with data.open("xb") as file:
+        try:
             left = samples
             while left > 0:
                 made = ear.chunk()[: SAMPLE_BYTES * left].tobytes()
@@ -98,13 +111,10 @@ def record(
                 digest.update(made)
                 left -= len(made) // SAMPLE_BYTES
                 advance(len(made) // SAMPLE_BYTES)
-        text, count = _metadata(ear, list(heard.values()), samples, digest.hexdigest())
-        fresh = meta.with_name(meta.name + ".new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(meta)
-    except OSError as error:
-        raise Failed(f"recording into {data} stopped: {error.strerror or error}") from None
-    return Recorded(meta, data, samples, count, ear.clipped, digest.hexdigest())
+        except BaseException:
+            data.unlink()
+            raise
+    return digest.hexdigest()
 
 
 def _metadata(ear: Ear, heard: list[Transmission], samples: int, sha512: str) -> tuple[str, int]:

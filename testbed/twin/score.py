@@ -53,7 +53,7 @@ LEAK_DB: Final = {
     "recording": (-12.0, -28.0),
     "sigfox": (-38.0, -60.0),
     "carrier": (-38.0, -60.0),
-    "burst": (-38.0, -60.0),
+    "burst": (-24.0, -38.0),  # it is switched, not faded in
 }
 LEAK_SIGMAS: Final = 0.1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -175,6 +176,30 @@ def test_sense_hears_the_twin_through_a_dongle(server, tmp_path):
     settings = write_settings(tmp_path / "dongle.conf", rtl_tcp="{}:{}".format(*server.address), log=tmp_path / "log")
     check_carrier(sensed("rtlsdr:0", environment(build(tmp_path), settings)))
     assert "gain 434" in (tmp_path / "log").read_text()
+
+
+def test_the_command_plays_a_scene_and_says_how_it_kept_up(tmp_path):
+    scene = tmp_path / "small.toml"
+    scene.write_text('name = "small"\n[[sensors]]\nname = "roof"\nx_m = 1.0\ny_m = 1.0\n')
+    asked = ["testbed", "rtl-tcp", "--scene", str(scene), "--listen", "127.0.0.1:0", "--clients", "1", "--json"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "airshed", *asked], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        host, _, port = server.stderr.readline().split()[-1].rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=60) as client:
+            data = b""
+            while len(data) < 12 + 100_000:
+                data += client.recv(1 << 16)
+        out, err = server.communicate(timeout=60)
+    finally:
+        server.kill()
+        server.wait()
+    assert data[:4] == b"RTL0"
+    assert np.frombuffer(data[12:], np.uint8).mean() == pytest.approx(127.5, abs=0.5)
+    assert json.loads(out)["sent_bytes"] >= 100_000
+    assert "made" in err
+    assert "0 dropped" in err
 
 
 def test_a_dongle_without_its_server_cannot_be_opened(tmp_path):

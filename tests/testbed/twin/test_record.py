@@ -166,6 +166,15 @@ def test_what_does_not_fit_is_refused_before_a_byte_is_written(scene, tmp_path):
     assert sensor_named(scene, "cellar").x_m == 900.0
 
 
+def test_a_recording_that_is_broken_off_leaves_nothing(scene, tmp_path):
+    def interrupt(samples):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        record(scene, scene.sensors[0], open_air(scene), 0.1, tmp_path / "air", interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_command_records_and_refuses(tmp_path, capsys):
     path, out = tmp_path / "small.toml", tmp_path / "air"
     path.write_text(SCENE)

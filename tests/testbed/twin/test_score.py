@@ -169,6 +169,21 @@ def test_the_waveforms_leak_no_more_than_is_allowed_for(kind):
     assert leak_of(waveform, band_hz / 2 + 62.5e3 + NEAR_HZ) < far_db
 
 
+def test_a_burst_leaks_no_more_than_is_allowed_for_where_it_is_switched():
+    whole, burst = (np.zeros(24_000, dtype=np.complex64) for _ in range(2))
+    kernels.add_pieces(whole, 0, *placed(carrier(1.0), 0.0, 0.0, 1.0, RATE_HZ).columns(), kernels.TABLE)
+    kernels.add_pieces(burst, 0, *placed(carrier(0.0043), 0.0031, 0.0, 1.0, RATE_HZ).columns(), kernels.TABLE)
+    window, hz = np.hanning(1921)[:-1], np.fft.fftfreq(1920, 1 / RATE_HZ)
+    total, leaked = (
+        (np.abs(np.fft.fft(np.lib.stride_tricks.sliding_window_view(iq, 1920)[::960] * window, axis=1)) ** 2).sum(
+            axis=0
+        )
+        for iq in (whole, burst)
+    )
+    for offset_hz, most_db in ((62.5e3 + 2e3, LEAK_DB["burst"][0]), (62.5e3 + NEAR_HZ, LEAK_DB["burst"][1])):
+        assert 10 * math.log10(leaked[np.abs(hz - offset_hz) < 62.5e3].sum() / total.sum()) < most_db
+
+
 def test_reports_become_columns():
     from spectrum.report import ChannelReport
 
