@@ -30,8 +30,8 @@ def ear(sensor: str, listen: str) -> None:
         threading.Thread(target=air.follow, args=(sys.stdin, stop), daemon=True).start()
         clock = Clock(lambda: time.time() - HEARD_BEHIND_S - began_s, stop.wait)
         heard = TwinAir(scene, place, air.transmissions_between, clock)
-        heard.warm_up()
         server = RtlTcpServer(heard, *split_listen(listen))
+        heard.warm_up()  # who has connected by now waits for the greeting
         with closed_at(stop, server):
             for played in server.serve():
                 click.echo(f"{played.client}: {played.sent_bytes} bytes sent, {played.dropped_bytes} dropped")

@@ -146,7 +146,21 @@ class LiveSite:
             self._parts.start(ear, ["testbed", "ear", "--sensor", name, "--listen", listen], fed=True)
             self._parts.feed(ear, scene_line(self.scene))
             self._feeds.append(EarFeed(self.twin.air, partial(self._parts.feed, ear)))
+        for name, source in self._sources.items():
+            self._wait_for_ear(source.removeprefix("rtl_tcp://"))
             self._parts.start(f"sensor {name}", ["sense", "--site", site_file, "--sensor", name, "--seed", seed])
+
+    def _wait_for_ear(self, listen: str) -> None:
+        """Until an ear greets: `airshed sense` gives up at once where nobody listens."""
+        host, _, port = listen.rpartition(":")
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            self.check()
+            with suppress(OSError), socket.create_connection((host, int(port)), timeout=START_TIMEOUT_S) as probe:
+                if probe.recv(1):
+                    return
+            time.sleep(0.05)
+        raise Failed(f"the ear at {listen} did not come up within {START_TIMEOUT_S:g} s, see its log")
 
     def _wait_for_parts(self) -> None:
         """Until the controller has opened the site, the sensors have reported and the agent has answered."""
