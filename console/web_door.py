@@ -90,6 +90,7 @@ def console_app(desk: ConsoleDesk, hub: Hub, login: Login, *, tls: bool, hosts: 
     add_page(app, desk, hub)
     add_session(app, login, guards, tls=tls)
     add_reading(app, desk, hub, guards)
+    add_details(app, desk, guards)
     add_history(app, desk, guards)
     add_acting(app, desk, guards)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
@@ -204,7 +205,7 @@ def add_session(app: FastAPI, login: Login, guards: Guards, *, tls: bool) -> Non
 
 
 def add_reading(app: FastAPI, desk: ConsoleDesk, hub: Hub, guards: Guards) -> None:
-    """The present: site, state, feed, events, audit, one subchannel, one device, the map."""
+    """The present: site, state, feed, events, audit."""
     viewer = [Depends(guards.reader)]
 
     @app.get("/api/site", dependencies=viewer)
@@ -244,12 +245,22 @@ def add_reading(app: FastAPI, desk: ConsoleDesk, hub: Hub, guards: Guards) -> No
         wanted = Filter(kinds, device, subchannel, gateway, severity, text, from_s, to_s)
         return _json(desk.events(wanted, before, limit))
 
+    @app.get("/api/audit", dependencies=viewer)
+    def audit(before: Name = "", limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
+        """What operators did, newest first."""
+        return _json(desk.audit(before, limit))
+
+
+def add_details(app: FastAPI, desk: ConsoleDesk, guards: Guards) -> None:
+    """One subchannel, one device, one map."""
+    viewer = [Depends(guards.reader)]
+
     @app.get("/api/subchannels/{center_hz}/{width_hz}", dependencies=viewer)
     def subchannel(center_hz: int, width_hz: int) -> Response:
         """One subchannel."""
         return _json(desk.subchannel(f"{center_hz}/{width_hz}"))
 
-    @app.get("/api/devices/{device}", dependencies=viewer)
+    @app.get("/api/devices/{device:path}", dependencies=viewer)
     def device(device: str) -> Response:
         """One device."""
         return _json(desk.device(device))
@@ -258,11 +269,6 @@ def add_reading(app: FastAPI, desk: ConsoleDesk, hub: Hub, guards: Guards) -> No
     def environment_map(subchannel: Key, cells: Annotated[int, Query(ge=4, le=120)] = 40) -> Response:
         """Radio environment map of one subchannel."""
         return _json(desk.environment_map(subchannel, cells))
-
-    @app.get("/api/audit", dependencies=viewer)
-    def audit(before: Name = "", limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
-        """What operators did, newest first."""
-        return _json(desk.audit(before, limit))
 
 
 def add_history(app: FastAPI, desk: ConsoleDesk, guards: Guards) -> None:

@@ -115,8 +115,10 @@ def _run_sweeps(
         within=tuple(sorted((*site.spectrum.lora, *site.spectrum.sigfox))),
         design=Design(pf=table.pf, pm=table.pm),
     )
+    digests = Waterfall(table.name, None, 0)
     for report in reports_of(options, stop=stop):
         _publish(site, table, database, [report], tally, clock())
+        _show(site, table, database, digests.judge([report]), tally)
     tally.state = "stopped"
     _keep(site, table, database, tally)
     return tally

@@ -111,15 +111,18 @@ class _Slot:
 
 
 class Waterfall:
-    """Gathers one sensor's rows. Levels may run ahead of the reports of the same time by a second or two."""
+    """Gathers one sensor's rows. Levels may run ahead of the reports of the same time by a second or two.
 
-    def __init__(self, sensor: str, tuning: Tuning, bins: int) -> None:
+    tuning: None for a sensor that reports without samples; its rows are digests alone.
+    """
+
+    def __init__(self, sensor: str, tuning: Tuning | None, bins: int) -> None:
         self._named = {"sensor": sensor}
-        self._tuned = {
+        self._gain_db = None if tuning is None else tuning.gain_db
+        self._tuned: dict[str, Any] = {} if tuning is None else {
             "center_hz": tuning.center_hz, "span_hz": tuning.rate_hz, "floor_dbfs": FLOOR_DBFS, "step_db": STEP_DB,
             "bins": bins,
         }  # fmt: skip
-        self._gain_db = tuning.gain_db
         self._live: _Slot | None = None
         self._kept: list[dict[int, _Slot]] = [{} for _ in KEPT]
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
+from sensing.waterfall import Waterfall
 from testbed.twin.air import Air
 from testbed.twin.scene import Scene
 from testbed.twin.statistical_sensor import StatisticalSensor
@@ -45,6 +46,8 @@ class StatisticalSensors:
         self._site, self._database, self._clock, self._air = scene.name, database, clock, air
         self._sensors = [StatisticalSensor(scene, sensor) for sensor in scene.sensors]
         self._intervals = dict.fromkeys((sensor.name for sensor in scene.sensors), 0)
+        # what the console's past is made of; there is no spectrum without samples
+        self._digests = {sensor.name: Waterfall(sensor.name, None, 0) for sensor in scene.sensors}
 
     def run(self, stop: threading.Event) -> None:
         """Sense until `stop`."""
@@ -74,3 +77,5 @@ class StatisticalSensors:
             with suppress(DatabaseAway):  # those reports are lost, as a daemon's would be
                 self._database.publish(self._site, reports)
                 self._database.put(self._site, "sensor", {name: records.encode(health)})
+                for stream, row in self._digests[name].judge(reports):
+                    self._database.append(self._site, f"{stream}:{name}", [row])
