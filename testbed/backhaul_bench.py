@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,10 @@ from testbed.backhaul_site import BRIDGE, CONTROLLER_IP, GRPC_PORT, BackhaulSite
 REPOSITORY: Final = Path(__file__).parents[1]
 PATIENCE_S: Final = 10.0
 NAME: Final = "bench"
+
+# Between two requests; and nobody listens where the flood goes.
+ASK_GAP_S: Final = 0.005
+FLOODED_PORT: Final = 9
 
 # A controller imports and loads its scripts first; on a busy machine that takes its time.
 START_S: Final = 40.0
@@ -111,9 +116,8 @@ listen = "127.0.0.1:8868"
         command = [*self.site.inside(host), sys.executable, "-I", str(REPOSITORY / "testbed/backhaul_traffic.py")]
         process = subprocess.Popen([*command, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
-            if words[0] in ("count", "echo"):
-                assert process.stdout is not None
-                process.stdout.readline()
+            assert process.stdout is not None
+            process.stdout.readline()
             yield process
         finally:
             process.kill()
@@ -152,6 +156,24 @@ listen = "127.0.0.1:8868"
                 raise AssertionError(f"waited {most_s} s for {name}: {self.events()} {log[-9000:]}")
             time.sleep(0.02)
         return time.monotonic() - began
+
+
+def beside_flood(
+    bench: Bench, agent: Agent, flooder: str, repeats: int, requests: int, mbit_s: float = 50.0
+) -> list[tuple[list[float], list[float]]]:
+    """Seconds from request to grant of `agent`, alone and while `flooder` floods, in turns: a pair for each repeat."""
+    pairs = []
+    for _ in range(repeats):
+        alone_s = agent.ask(requests, ASK_GAP_S)
+        with bench.traffic(flooder, "flood", CONTROLLER_IP, str(FLOODED_PORT), str(mbit_s), "10"):
+            beside_s = agent.ask(requests, ASK_GAP_S)
+        pairs.append((alone_s, beside_s))
+    return pairs
+
+
+def p99(values: Sequence[float]) -> float:
+    """The value that one in a hundred exceeds."""
+    return sorted(values)[max(0, ceil(0.99 * len(values)) - 1)]
 
 
 class Agent:

@@ -1,15 +1,15 @@
 """Traffic for hosts behind a switch: flood, count, echo, probe. Run as a file, in the namespace of a host.
 
     python backhaul_traffic.py flood ADDRESS PORT MBIT_S SECONDS
-        sends UDP at a rate; says how many packets
+        sends UDP at a rate; says how many packets when it is done
     python backhaul_traffic.py count ADDRESS PORT
-        says `up`, and when its input ends, how many bytes of UDP came and over how many seconds
+        when its input ends, says how many bytes of UDP came and over how many seconds
     python backhaul_traffic.py echo ADDRESS
-        says `up`, and sends back whatever comes to UDP 1700
+        sends back whatever comes to UDP 1700
     python backhaul_traffic.py probe ADDRESS
         sends a packet every 10 ms to UDP 1700 until its input ends; says how many, and which never came back
 
-What it says is a line of JSON each.
+What it says is a line of JSON each, the first of them "up" once it is about to begin.
 
 Every rate and every time is bounded: 50 Mbit/s and 10 s.
 """
@@ -44,6 +44,7 @@ def flood(address: str, port: int, mbit_s: float, seconds: float) -> None:
     packet = bytes(PAYLOAD_BYTES)
     gap_s = WIRE_BYTES * 8 / (min(MOST_MBIT_S, mbit_s) * 1e6)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        _say("up")
         began_s, sent = time.monotonic(), 0
         while (now_s := time.monotonic() - began_s) < min(MOST_S, seconds):
             while sent * gap_s < now_s:
@@ -84,6 +85,7 @@ def probe(address: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect((address, PROBE_PORT))
         sock.setblocking(False)
+        _say("up")
         sent, back, ends_s = 0, set(), 0.0
         while not ends_s or time.monotonic() < ends_s:
             if not ends_s:

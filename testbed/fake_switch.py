@@ -6,13 +6,29 @@ meter it does not have, deletes flows with their meter, and lets the highest pri
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Mapping
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 from controller.backhaul.codec import flow_of, meter_of
 from controller.backhaul.values import Flow, Meter, Plan
 
 Packet = Mapping[str, int | str]
+
+
+def protocol() -> Any:
+    """What a connection to a switch carries: OpenFlow 1.3 and its parser, of the base that AIRSHED_SDN_BASE names.
+
+    Without the base itself: eventlet would warn of every process that a test starts.
+    """
+    package = {"os-ken": "os_ken", "ryu": "ryu"}[os.environ.get("AIRSHED_SDN_BASE", "os-ken")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of distutils, that Ryu uses
+        parser = import_module(f"{package}.ofproto.ofproto_v1_3_parser")
+        return SimpleNamespace(ofproto=import_module(f"{package}.ofproto.ofproto_v1_3"), ofproto_parser=parser)
 
 
 class Refused(Exception):
@@ -77,8 +93,8 @@ class FakeSwitch:
         return tuple(met)
 
     def leaves_by(self, in_port: int, packet: Packet) -> frozenset[int]:
-        """The ports by which a packet leaves."""
-        return frozenset(port for flow in self.path(in_port, packet) for port in flow.outputs)
+        """The ports by which a packet leaves; never the one it came by (OpenFlow 1.3, section 4.5)."""
+        return frozenset(port for flow in self.path(in_port, packet) for port in flow.outputs) - {in_port}
 
     def meters(self, in_port: int, packet: Packet) -> frozenset[int]:
         """The meters a packet passes."""

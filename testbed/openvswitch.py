@@ -131,9 +131,10 @@ class OpenVSwitch:
         self.vsctl(["set-controller", bridge, controller, "--", "set", "controller", bridge,
                     "connection_mode=out-of-band", "max_backoff=1000"])  # fmt: skip
 
-    def port(self, bridge: str, device: str, number: int) -> None:
-        """Plug a device into a bridge."""
-        self.vsctl(["add-port", bridge, device, "--", "set", "interface", device, f"ofport_request={number}"])
+    def port(self, bridge: str, device: str, number: int, *, internal: bool = False) -> None:
+        """Plug a device into a bridge; an internal one is made by that."""
+        kind = ["type=internal"] if internal else []
+        self.vsctl(["add-port", bridge, device, "--", "set", "interface", device, f"ofport_request={number}", *kind])
 
     def queues(self, device: str, count: int) -> None:
         """Give a port the queues 0, 1, ...: in user space they are told of and counted, and shape nothing."""

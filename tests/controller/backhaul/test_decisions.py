@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import warnings
 from dataclasses import dataclass, field, replace
-from importlib import import_module
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +19,7 @@ from controller.backhaul.values import ARP, IPV4, TCP, TO_CONTROLLER, UDP, Place
 from controller.openflow import OpenFlowListen
 from spectrum.errors import BadInput
 from spectrum.site_file import BackhaulSwitch, parse_site
-from testbed.fake_switch import FakeSwitch
+from testbed.fake_switch import FakeSwitch, protocol
 
 NOW = 1_800_000_000.0
 C = "10.0.0.1"
@@ -55,16 +51,6 @@ def down(place: Place, source_port: int = 50868) -> dict[str, int | str]:
     """A packet of the controller to a place."""
     return {"eth_dst": place.mac, "eth_type": IPV4, "ipv4_src": C, "ipv4_dst": place.ip, "ip_proto": TCP,
             "tcp_src": source_port}  # fmt: skip
-
-
-def protocol() -> Any:
-    """What a datapath carries: the parser of OpenFlow 1.3."""
-    # of the base that is tested, without the base itself: eventlet would warn of every process that a test starts
-    package = {"os-ken": "os_ken", "ryu": "ryu"}[os.environ.get("AIRSHED_SDN_BASE", "os-ken")]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of distutils, that Ryu uses
-        parser = import_module(f"{package}.ofproto.ofproto_v1_3_parser")
-        return SimpleNamespace(ofproto=import_module(f"{package}.ofproto.ofproto_v1_3"), ofproto_parser=parser)
 
 
 @dataclass

@@ -6,11 +6,12 @@ import json
 import re
 import sys
 import time
+from statistics import median
 
 import pytest
 
 from controller.backhaul.plan import BURST_S
-from testbed.backhaul_bench import REPOSITORY, Bench
+from testbed.backhaul_bench import REPOSITORY, Bench, beside_flood, p99
 from testbed.backhaul_site import BRIDGE, CONTROLLER_IP, OPENFLOW_IP, OPENFLOW_PORT, UPLINK
 
 # Says whether the database at a URL is there.
@@ -252,15 +253,12 @@ def test_a_switch_without_a_certificate_is_not_heard(bench: Bench) -> None:
 
 def test_a_flooding_gateway_does_not_delay_the_others_grants(bench: Bench) -> None:
     quiet, flooding = bench.agent("gw-1"), bench.agent("gw-2")
-    ratios = []
-    for _ in range(4):  # other work on this machine may hit either half
-        alone_s = sorted(quiet.ask(100, 0.005))
-        with bench.traffic("gw-2", "flood", CONTROLLER_IP, "9", "50", "2.0"):
-            beside_s = sorted(quiet.ask(100, 0.005))
-        ratios.append(beside_s[98] / alone_s[98])
-        if ratios[-1] <= 2.0:
+    for _ in range(3):  # other work on this machine may last for one round
+        pairs = beside_flood(bench, quiet, "gw-2", repeats=5, requests=100)
+        ratio = median(p99(beside_s) / p99(alone_s) for alone_s, beside_s in pairs)
+        if ratio <= 2.0:
             break
-    assert min(ratios) <= 2.0
+    assert ratio <= 2.0
     meters = bench.site.switch.ofctl(["meter-stats", BRIDGE])
     assert max(int(n) for n in re.findall(r"0: packet_count:(\d+)", meters)) > 500  # dropped by the flooder's meter
     quiet.close()
