@@ -3,7 +3,8 @@
 os-ken 4.2.2 on native threads (its default) never ends the thread that sends to a switch: `hub.kill` does nothing
 there, and the datapath waits for that thread for ever, so threads pile up and no DEAD event comes. `mend` wakes the
 thread when the switch has gone. Its threads are no daemons either, so that the one that waits for switches would keep
-the process alive.
+the process alive. And it takes every exception for the word to end (`hub.TaskExit` is Exception), so that the first
+handler that fails ends its app, without a line in the log.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from os_ken.controller.event import EventBase
 from os_ken.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
 from os_ken.lib import hub
 from os_ken.lib.packet import arp, ipv4, packet
-from os_ken.ofproto import ofproto_v1_3
+from os_ken.ofproto import ofproto_parser, ofproto_v1_3
 
 from controller.openflow import OpenFlowListen, configure
+from controller.openflow_guard import guarded
 from controller.switch_tls import TlsServer
 
 _MENDED: Final = "_airshed_mended"
@@ -36,8 +38,15 @@ __all__ = [
 ]  # fmt: skip
 
 
+class _TaskExit(BaseException):
+    """Nobody ends a native thread by an exception."""
+
+
 def mend() -> None:
-    """Make a datapath's send thread end with its switch. Doing it twice is doing it once."""
+    """Make a datapath's send thread end with its switch, and an app survive its handlers; guard the parser.
+
+    Doing it twice is doing it once.
+    """
     if getattr(Datapath, _MENDED, False):
         return
     original = Datapath._recv_loop
@@ -50,8 +59,10 @@ def mend() -> None:
             self.send(b"", close_socket=True)  # and wakes the thread that waits for something to send
 
     Datapath._recv_loop = recv_loop
+    ofproto_parser.msg = guarded(ofproto_parser.msg)
     setattr(Datapath, _MENDED, True)
     hub.HubThread.daemon = True
+    hub.TaskExit = _TaskExit
 
 
 def _wait(waiting: socket.socket, write: bool, most_s: float | None) -> bool:

@@ -27,15 +27,18 @@ with warnings.catch_warnings():
     from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
     from ryu.lib import hub
     from ryu.lib.packet import arp, ipv4, packet
-    from ryu.ofproto import ofproto_v1_3
+    from ryu.ofproto import ofproto_parser, ofproto_v1_3
 
 from controller.openflow import OpenFlowListen, configure
+from controller.openflow_guard import guarded
 from controller.switch_tls import TlsServer
 
 __all__ = [
     "DEAD_DISPATCHER", "MAIN_DISPATCHER", "App", "EventBase", "arp", "hub", "ipv4", "ofp_event", "ofproto_v1_3",
     "packet", "run_apps", "select", "set_ev_cls",
 ]  # fmt: skip
+
+ofproto_parser.msg = guarded(ofproto_parser.msg)
 
 # The main thread runs eventlet's loop; it looks this often whether to stop.
 LOOK_S: Final = 0.05

@@ -246,13 +246,13 @@ def _is_up(ofproto: Any, port: Any) -> bool:
 
 
 def place_of(packet_in: Any) -> Place | None:
-    """Where a packet came from; None for one that is neither ARP nor IPv4, or torn."""
+    """Where a packet came from; None for one that is neither ARP nor IPv4, or torn, or whose port is not told."""
     try:
+        port, dpid = packet_in.match["in_port"], packet_in.datapath.id
         parsed = packet.Packet(packet_in.data)
     except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError, struct.error):
         # the base's parsers raise whatever a torn packet makes them trip over
         return None
-    port, dpid = packet_in.match["in_port"], packet_in.datapath.id
     for layer in parsed.protocols:
         if isinstance(layer, arp.arp):
             return Place(dpid, port, layer.src_mac, layer.src_ip)

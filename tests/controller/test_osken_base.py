@@ -63,3 +63,53 @@ def test_no_thread_is_left_behind() -> None:
 def test_the_defect_is_still_there_to_be_mended() -> None:
     # When a newer os-ken passes this, `mend` can go.
     assert threads_left(mended=False) >= 20
+
+
+FAILING = """
+import sys, threading
+from controller.osken_base import App, EventBase, hub, mend, set_ev_cls
+{mend}
+
+class Ask(EventBase):
+    def __init__(self, word):
+        super().__init__()
+        self.word = word
+
+answered = threading.Event()
+
+class Failing(App):
+    @set_ev_cls(Ask)
+    def _asked(self, event):
+        if event.word == "fail":
+            raise ValueError("as asked")
+        answered.set()
+
+from os_ken.base.app_manager import AppManager
+app = AppManager.get_instance().instantiate(Failing)
+app.start()
+app.send_event(app.name, Ask("fail"))
+app.send_event(app.name, Ask("answer"))
+print(answered.wait({most_s}), flush=True)
+import os
+os._exit(0)
+"""
+
+
+def answers_after_a_failure(mended: bool) -> tuple[bool, str]:
+    """Whether an app whose handler failed handles the next event, and what was logged."""
+    program = FAILING.replace("{mend}", "mend()" if mended else "").replace("{most_s}", "20" if mended else "2")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout.strip() == "True", done.stderr
+
+
+def test_an_app_survives_a_handler_that_fails() -> None:
+    answered, log = answers_after_a_failure(mended=True)
+    assert answered
+    assert "as asked" in log
+
+
+def test_an_app_that_is_not_mended_does_not() -> None:
+    # When a newer os-ken passes this, that part of `mend` can go.
+    answered, log = answers_after_a_failure(mended=False)
+    assert not answered
+    assert "as asked" not in log

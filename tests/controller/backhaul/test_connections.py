@@ -14,13 +14,17 @@ from controller.certificates import make_certificates
 
 # The controller's apps in the main thread, and in another a switch that speaks OpenFlow 1.3 as far as it is asked.
 PROGRAM = """
-import gc, json, os, random, socket, struct, sys, threading, time
+import gc, json, os, socket, sys, threading, time, traceback
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from random import Random
 from channel_status.memory import MemoryDatabase
 from channel_status import records
 from controller.openflow import OpenFlowListen
 from controller.sdn_base import run_apps
 from controller.service import APP, BACKHAUL_APPS, open_office
 from spectrum.site_file import parse_site
+from testbed.switch_peers import HELLO, dial, framed, hang_up_of, liar, nonsense, serve
 
 what, count = sys.argv[1], int(sys.argv[2])
 with socket.socket() as probe:
@@ -43,7 +47,7 @@ office.metrics.backhaul
 stop = threading.Event()
 
 tls, context = None, None
-if what == "tls":
+if what in ("tls", "silent") and len(sys.argv) > 3:
     import ssl
     from spectrum.site_file import TlsTable
     folder = sys.argv[3]
@@ -64,61 +68,21 @@ def stranger():
     except OSError:
         return False
 
-HELLO, ECHO, FEATURES, STATS, BARRIER = 0, 2, 5, 18, 20
+def connect():
+    made = dial(port)
+    return made if context is None else context.wrap_socket(made)
 
-def dial():
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            sock = socket.create_connection(("127.0.0.1", port), 1.0)
-            sock.settimeout(5.0)
-            return sock if context is None else context.wrap_socket(sock)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+def peer(sock):
+    try:
+        if what in ("nonsense", "liar"):
+            {"nonsense": nonsense, "liar": liar}[what](sock, rng)
+        else:
+            serve(sock, 3)
+    except OSError:  # the controller has had enough of it
+        if what == "cycles":
+            raise
 
-def exactly(sock, size):
-    data = b""
-    while len(data) < size:
-        more = sock.recv(size - len(data))
-        if not more:
-            raise OSError("closed")
-        data += more
-    return data
-
-def send(sock, kind, xid, body=b""):
-    sock.sendall(struct.pack("!BBHI", 4, kind, 8 + len(body), xid) + body)
-
-def serve(sock, until):
-    '''Answer like a switch that holds nothing, until `until` messages of flow-mod came.'''
-    send(sock, HELLO, 1)
-    mods = 0
-    while mods < until:
-        version, kind, size, xid = struct.unpack("!BBHI", exactly(sock, 8))
-        body = exactly(sock, size - 8)
-        if kind == ECHO:
-            send(sock, ECHO + 1, xid, body)
-        elif kind == FEATURES:
-            send(sock, FEATURES + 1, xid, struct.pack("!QIBB2xII", 7, 0, 254, 0, 0, 0))
-        elif kind == STATS:
-            send(sock, STATS + 1, xid, body[:4] + bytes(4))
-        elif kind == BARRIER:
-            send(sock, BARRIER + 1, xid)
-        elif kind == 14:
-            mods += 1
-
-def nonsense(sock, rng):
-    '''A handshake that goes wrong somewhere.'''
-    if rng.random() < 0.8:
-        send(sock, HELLO, 1)
-    for _ in range(rng.randrange(4)):
-        kind = rng.choice([0, 1, 2, 3, 6, 7, 10, 12, 13, 14, 19, 21, 29, rng.randrange(256)])
-        body = rng.randbytes(rng.choice([0, 1, 4, 8, 24, 40, 56, 200]))
-        size = rng.choice([8 + len(body), 8 + len(body), rng.randrange(65536)])
-        sock.sendall(struct.pack("!BBHI", rng.choice([1, 4, 4, 4, 5, rng.randrange(256)]), kind, size, 1) + body)
-    if rng.random() < 0.3:
-        sock.recv(4096)
+rng = Random(int(sys.argv[3])) if what in ("nonsense", "liar") else None
 
 def running():
     gc.collect()
@@ -133,21 +97,23 @@ def connected():
 
 def drive():
     try:
-        rng = random.Random(1)
         for _ in range(3):
-            with dial() as sock:
+            with connect() as sock:
                 serve(sock, 3)
         time.sleep(1.0)
         before = running()
-        for _ in range(count):
-            with dial() as sock:
-                try:
-                    serve(sock, 3) if what != "nonsense" else nonsense(sock, rng)
-                except OSError:
-                    if what == "cycles":
-                        raise
+        for _ in range(0 if what == "silent" else count):
+            with connect() as sock:
+                peer(sock)
         known = connected()
-        with dial() as sock:
+        quiet = []
+        if what == "silent":
+            with ExitStack() as stack:
+                made = [stack.enter_context(dial(port)) for _ in range(count)]
+                with ThreadPoolExecutor(count) as pool:
+                    greetings = [b"", framed(HELLO, 1), framed(HELLO, 1)[:5]] * count
+                    quiet = list(pool.map(hang_up_of, made, greetings, [30.0] * count))
+        with connect() as sock:
             serve(sock, 3)
             deadline = time.monotonic() + 10
             while running() > before + 5 and time.monotonic() < deadline:
@@ -157,9 +123,11 @@ def drive():
             time.sleep(0.1)
         states = [records.decode(entry.value).get("state") for entry in database.read("s", "events", count=100000)]
         heard = what == "tls" and stranger()
-        print(json.dumps({"heard": heard, "left": running() - before, "more": connected() - known,
-                          "lost": states.count("switch lost"),
+        print(json.dumps({"heard": heard, "hung_up": sum(quiet), "left": running() - before,
+                          "more": connected() - known, "lost": states.count("switch lost"),
                           "came": states.count("switch connected") + states.count("switch returned")}), flush=True)
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(0)
 
@@ -185,8 +153,26 @@ def test_a_hundred_connections_leave_no_thread(base: str) -> None:
 
 
 def test_nonsense_in_the_handshake_leaves_no_thread_and_the_next_switch_is_served(base: str) -> None:
-    found = run(base, "nonsense", 150)
+    found = run(base, "nonsense", 150, "1")
     assert found["left"] <= 2  # flat: one for each would be a hundred and more
+    assert found["more"] >= 1
+
+
+def test_a_switch_that_lies_after_its_handshake_leaves_no_thread_and_the_next_is_served(base: str) -> None:
+    found = run(base, "liar", 200, "2")
+    assert found["left"] <= 2
+    assert found["more"] >= 1
+    assert found["came"] >= 10  # some told enough of themselves to be taken for the switch
+
+
+def test_peers_that_say_nothing_are_hung_up_on(base: str, tmp_path: Path) -> None:
+    found = run(base, "silent", 12)
+    assert found["hung_up"] == 12
+    assert found["left"] <= 2
+    make_certificates(tmp_path, ("127.0.0.1",), ("switch",), (), dt.datetime.now(dt.UTC))
+    found = run(base, "silent", 12, str(tmp_path))  # over TLS, before they have shaken hands
+    assert found["hung_up"] == 12
+    assert found["left"] <= 2
     assert found["more"] >= 1
 
 
