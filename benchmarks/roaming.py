@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--memory-gb", type=float, default=1.0)
     parser.add_argument("--spark", action="store_true")
+    parser.add_argument("--daily-parts", action="store_true", help="a file a day, as 40 million devices need")
     parser.add_argument(
         "--folder", type=Path, help="where to write; removed at the end  [default: the temporary folder]"
     )
@@ -59,6 +60,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         size = ["--devices", str(options.devices), "--days", str(options.days), "--seed", "1", "--out", str(folder)]
+        size += ["--daily-parts"] if options.daily_parts else []
         written, cost = measured("synthesize", *size, "--json")
         rows = sum(written["rows"][table] for table in ("radio", "cdr"))
         report("synthesize", cost, sum(written["rows"].values()))

@@ -67,8 +67,11 @@ def schema(as_json: bool) -> None:
     show_default=True,
     help="Parquet is about seven times smaller.",
 )
+@click.option("--daily-parts", is_flag=True, help="Write radio and cdr as a file a day, as large populations need.")
 @json_option
-def synthesize(devices: int, days: int, seed: int, out: Path, file_format: str, as_json: bool) -> None:
+def synthesize(
+    devices: int, days: int, seed: int, out: Path, file_format: str, daily_parts: bool, as_json: bool
+) -> None:
     """Write a synthetic population with truth, by the paper's published marginals. It describes no person.
 
     radio, cdr, tac, sectors, platform, truth and network.toml, in the documented schema; 1,000,000 devices over 22 days
@@ -77,7 +80,7 @@ def synthesize(devices: int, days: int, seed: int, out: Path, file_format: str, 
     from monitoring.roaming.synthesize import synthesize as write
 
     with progress("synthesizing", 1.0, quiet=as_json) as advance:
-        rows = write(out, devices, days, seed, file_format, advance)
+        rows = write(out, devices, days, seed, file_format, advance, daily_parts=daily_parts)
     if as_json:
         emit_json({"out": str(out), "devices": devices, "days": days, "seed": seed, "rows": rows})
     else:

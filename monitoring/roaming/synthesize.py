@@ -38,11 +38,19 @@ last = "{marginals.OWN}0999999999"
 
 
 def synthesize(
-    out: Path, devices: int, days: int, seed: int, file_format: str, advance: Callable[[float], None]
+    out: Path,
+    devices: int,
+    days: int,
+    seed: int,
+    file_format: str,
+    advance: Callable[[float], None],
+    *,
+    daily_parts: bool = False,
 ) -> dict[str, int]:
     """Write radio, cdr, tac, sectors, platform, truth and network.toml into `out`; return the rows of each table.
 
     The same arguments give the same rows, whatever the machine. Blocks draw from spawned generators.
+    daily_parts: radio and cdr as folders with a file a day, as an operator's export has them.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -61,8 +69,14 @@ def synthesize(
             drawn = population.draw(rng, first, min(BLOCK_DEVICES, devices - first), days, types)
             radio, cdr = traffic.rows(rng, drawn, first_day_s)
             users = _users(drawn)
-            write("radio", _radio_table(drawn, users, types, radio))
-            write("cdr", _cdr_table(drawn, users, types, cdr))
+            for name, table in (
+                ("radio", _radio_table(drawn, users, types, radio)),
+                ("cdr", _cdr_table(drawn, users, types, cdr)),
+            ):
+                if daily_parts:
+                    write.by_day(name, table)
+                else:
+                    write(name, table)
             write("truth", _truth_table(drawn, users))
             advance(1 / blocks)
         platform = platform_columns(np.random.default_rng(seeds[-1]), max(50, devices // marginals.PLATFORM_SHARE))
@@ -95,7 +109,17 @@ class _Writer:
                     path, table.schema, compression="zstd", compression_level=1
                 )
         self.open[name].write_table(table)
-        self.rows[name] = self.rows.get(name, 0) + table.num_rows
+        whole = name.split("/")[0]
+        self.rows[whole] = self.rows.get(whole, 0) + table.num_rows
+
+    def by_day(self, name: str, table: Any) -> None:
+        """Append the rows of each UTC day to a file of their own, name/YYYY-MM-DD."""
+        import pyarrow.compute as pc
+
+        (self.out / name).mkdir(exist_ok=True)
+        days = pc.cast(table["time"], "date32")
+        for day in pc.unique(days).to_pylist():
+            self(f"{name}/{day.isoformat()}", table.filter(pc.equal(days, day)))
 
 
 @contextlib.contextmanager
@@ -103,6 +127,8 @@ def _writers(out: Path, file_format: str) -> Iterator[_Writer]:
     for name in ("radio", "cdr", "tac", "sectors", "platform", "truth"):
         for ending in ("csv", "parquet"):
             (out / f"{name}.{ending}").unlink(missing_ok=True)
+            for part in (out / name).glob(f"[0-9]*.{ending}"):
+                part.unlink()
     writer = _Writer(out, file_format)
     try:
         yield writer

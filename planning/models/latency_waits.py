@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -45,11 +46,18 @@ def mdc_wait(load: npt.ArrayLike, servers: int) -> Floats:
     low = np.log(_SUMMED_TERMS + 0.5)
     rate = servers * (column - 1.0 - np.log(column))
     high = np.log(_SUMMED_TERMS + 0.5 + _TAIL_DECAY / rate)
-    nodes, weights = np.polynomial.legendre.leggauss(_TAIL_NODES)
+    nodes, weights = _tail_nodes()
     k = np.exp(low + (high - low) * (nodes + 1.0) / 2.0)
     tail = (_spitzer_term(k, column, servers) * k * weights * (high - low) / 2.0).sum(axis=-1)
     ends = _spitzer_term(np.array([_SUMMED_TERMS, _SUMMED_TERMS + 1.0]), column, servers)
     return np.asarray(summed + tail + (ends[..., 1] - ends[..., 0]) / 24.0)
+
+
+@cache
+def _tail_nodes() -> tuple[Floats, Floats]:
+    """Nodes and weights of Gauss and Legendre on [-1, 1]; finding them takes longer than using them."""
+    nodes, weights = np.polynomial.legendre.leggauss(_TAIL_NODES)
+    return nodes, weights
 
 
 def _spitzer_term(k: Floats, rho: Floats, servers: int) -> Floats:

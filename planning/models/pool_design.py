@@ -90,6 +90,12 @@ def normal_capacity(
     """
     mean, variance = pool_mean_and_variance(devices, error_rate, max_transmissions, reports_per_interval, arrivals)
     lost = np.asarray(error_rate, dtype=np.float64) ** np.asarray(max_transmissions)
+    return capacity_of_moments(mean, variance, lost, target)
+
+
+def capacity_of_moments(mean: Floats, variance: Floats, lost: ArrayLike, target: ArrayLike) -> Floats:
+    """`normal_capacity` from mean and variance of R and p^L; all broadcast."""
+    lost = np.asarray(lost, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         sigmas = -ndtri((np.asarray(target) - lost) / (1.0 - lost))
         capacity = np.maximum(np.ceil(mean + np.sqrt(variance) * sigmas), 0.0)

@@ -143,11 +143,17 @@ def normal_tail(reporting: Reporting, devices: int, capacity: float) -> Tail:
     mean, variance = pool_moments(reporting, devices)
     if variance == 0.0:
         return Tail(float(mean > capacity), max(mean - capacity, 0.0))
-    sigma = variance**0.5
-    z = (capacity - mean) / sigma
-    above = float(ndtr(-z))
-    density = float(np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi))
-    return Tail(above, max(sigma * (density - z * above), 0.0))
+    above = float(ndtr((mean - capacity) / variance**0.5))
+    return Tail(above, float(normal_excess(np.asarray(mean), np.asarray(variance), capacity)))
+
+
+def normal_excess(mean: Floats, variance: Floats, capacity: ArrayLike) -> Floats:
+    """E[(R - C)+] in transmissions of a normal R; all broadcast, a variance of 0 included."""
+    sigma, room = np.sqrt(variance), np.asarray(capacity, dtype=np.float64) - mean
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = room / sigma
+        spread = sigma * (np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) - z * ndtr(-z))
+    return np.asarray(np.maximum(np.where(sigma > 0.0, spread, -room), 0.0), dtype=np.float64)
 
 
 def exact_tail(reporting: Reporting, devices: int, capacity: int) -> Tail:

@@ -32,10 +32,9 @@ def draw_map(axis: Axes, answer: SiteAnswer) -> None:
     most = min(1.0, 1.5 * max(0.01, answer.worst_outage))
     towers = np.array([gateway.position_m for gateway in answer.model.gateways])
     dots = None
-    for group, success, shares in zip(
-        answer.model.groups, answer.reception.success(), answer.reception.shares, strict=True
-    ):
-        outage = 1.0 - (success * shares).sum(axis=1)
+    lost = 1.0 - answer.reception.point_success()
+    ends = np.cumsum([len(group.points_m) for group in answer.model.groups])
+    for group, outage in zip(answer.model.groups, np.split(lost, ends[:-1]), strict=True):
         dots = axis.scatter(
             group.points_m[:, 0], group.points_m[:, 1], s=22, c=outage, cmap="viridis_r", vmin=0.0, vmax=most
         )

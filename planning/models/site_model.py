@@ -55,6 +55,14 @@ class Group:
         """Airtime of a frame on SF7..SF12, shape (6,)."""
         return _airtimes_s(self.payload_bytes, self.coding_rate)
 
+    def coarser(self, points: int) -> Group:
+        """The group laid out on fewer points: a disc with the same middle and the same mean square distance to it."""
+        if points >= len(self.points_m):
+            return self
+        middle = self.points_m.mean(axis=0)
+        radius_m = math.sqrt(2.0 * float(((self.points_m - middle) ** 2).sum(axis=1).mean()))
+        return replace(self, points_m=disc_points_m((float(middle[0]), float(middle[1])), radius_m, points))
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -104,6 +112,16 @@ class SiteModel:
     def with_gateway(self, position_m: tuple[float, float]) -> SiteModel:
         """The same site with one more gateway."""
         return replace(self, gateways=(*self.gateways, Gateway("one more", position_m)))
+
+    @property
+    def size(self) -> float:
+        """Sums of interference an answer takes, roughly: pairs of points at every set of gateways."""
+        return float(sum(len(group.points_m) for group in self.groups) ** 2 * 2 ** min(5, len(self.gateways)))
+
+    def coarser(self, points: int) -> SiteModel:
+        """The same site laid out on `points` points in all, three a group at least."""
+        each = max(3, points // len(self.groups))
+        return replace(self, groups=tuple(group.coarser(each) for group in self.groups))
 
     def _shares_of(self, group: Group) -> Floats:
         if group.fixed_shares is not None:

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planning.models.airtimes import Floats
-from planning.models.pool_design import smallest_capacity
-from planning.models.pool_load import Reporting, normal_tail
-from planning.models.site_model import Group
+from planning.models.pool_design import DEVICES_LIMIT, capacity_of_moments
+from planning.models.pool_load import normal_excess, pool_mean_and_variance
+from planning.models.site_model import SiteModel
 from planning.models.site_reception import Reception
-from spectrum.errors import BadInput
 
 MAX_TRANSMISSIONS: Final = 8
 GUARD_S: Final = 0.02
+# A pool that takes so little more than a whole subchannel takes that one.
+ROUNDED_OFF: Final = 1e-9
 
 # Alone in its slot a frame only meets noise and others.
 ALONE: Final = frozenset({"capture", "occupancy"})
@@ -38,53 +40,78 @@ class SitePool:
     @property
     def reserved(self) -> int:
         """Whole subchannels."""
-        return math.ceil(self.subchannels - 1e-9)
+        return math.ceil(self.subchannels - ROUNDED_OFF)
 
 
-def site_pool(reception: Reception, target: float, load: float = 1.0) -> SitePool:
-    """Pools of all groups with access `pool`, devices times `load`: one report a period, repeated until received.
+@dataclass(frozen=True, slots=True)
+class PoolDemand:
+    """What the scheduled groups of a site ask for, apart from the load: each of their (group, SF), shapes (n,).
 
-    A slot holds one frame of each SF, as they are orthogonal here; groups share subchannels one after the other.
+    error_rate: a single frame is lost. devices: today. slot_s: airtime and guard. mean, variance: of the
+    repetitions that one device asks the common pool for in a period.
     """
+
+    model: SiteModel
+    group: NDArray[np.intp]
+    factor: NDArray[np.intp]
+    share: Floats
+    error_rate: Floats
+    devices: Floats
+    slot_s: Floats
+    period_s: Floats
+    mean: Floats
+    variance: Floats
+
+    def at(self, target: float, load: float = 1.0) -> SitePool:
+        """Pools of all groups, devices times `load`: one report a period, repeated until received.
+
+        A slot holds one frame of each SF, as they are orthogonal here; groups share subchannels one after the other.
+        """
+        devices = np.maximum(1.0, np.rint(load * self.devices))
+        residual = self.error_rate**MAX_TRANSMISSIONS
+        mean, variance = devices * self.mean, devices * self.variance
+        never = (residual >= target) | (devices > DEVICES_LIMIT)
+        capacity = np.where(never, 0.0, capacity_of_moments(mean, variance, residual, target))
+        needed = devices + capacity
+        refused = np.where(never, 0.0, normal_excess(mean, variance, capacity) / devices)
+        pool_s = needed * self.slot_s
+        count = len(self.model.groups)
+        outage, latency_s = np.full(count, np.nan), np.full(count, np.nan)
+        slots = np.bincount(self.group, needed, count)
+        lost = np.bincount(self.group, (residual + refused) * self.share, count)
+        scheduled = np.unique(self.group)
+        outage[scheduled] = lost[scheduled]
+        for group in scheduled:
+            # A report waits half a period for its pool and is served in the middle of it.
+            latency_s[group] = self.model.groups[group].period_s / 2.0 + pool_s[self.group == group].max() / 2.0
+        busy = np.bincount(self.factor, pool_s / self.period_s, 6)
+        names = {self.model.groups[group].name: round(slots[group]) for group in scheduled}
+        return SitePool(float(busy.max()), outage, latency_s, names, self._why(never))
+
+    def _why(self, never: NDArray[np.bool_]) -> str:
+        if not never.any():
+            return ""
+        last = int(np.flatnonzero(never)[-1])
+        name = self.model.groups[self.group[last]].name
+        return f"{name} at SF{self.factor[last] + 7}: {100 * self.error_rate[last]:.3g} % of single frames are lost"
+
+
+def pool_demand(reception: Reception) -> PoolDemand:
+    """The demand of all groups with access `pool`."""
     model = reception.model
-    count = len(model.groups)
-    outage, latency = np.full(count, np.nan), np.full(count, np.nan)
-    busy, slots, infeasible = np.zeros(6), {}, ""
-    heard = reception.success(1e-12, ALONE)
-    for index, group in enumerate(model.groups):
-        if group.access != "pool":
-            continue
-        shares = reception.shares[index]
-        lost = np.zeros(6)
-        slots[group.name] = 0
-        longest_s = 0.0
-        for m in np.flatnonzero(shares.sum(axis=0)):
-            error_rate = 1.0 - float(shares[:, m] @ heard[index][:, m] / shares[:, m].sum())
-            devices = max(1, round(load * group.devices * float(shares[:, m].mean())))
-            needed, lost[m] = _slots(error_rate, devices, target)
-            if not needed:
-                infeasible = f"{group.name} at SF{m + 7}: {100 * error_rate:.3g} % of single frames are lost"
-                needed = devices
-            slots[group.name] += needed
-            pool_s = needed * (float(group.airtimes_s[m]) + GUARD_S)
-            busy[m] += pool_s / group.period_s
-            longest_s = max(longest_s, pool_s)
-        outage[index] = float(lost @ shares.mean(axis=0))
-        latency[index] = _mean_latency_s(group, longest_s)
-    return SitePool(float(busy.max()), outage, latency, slots, infeasible)
-
-
-def _slots(error_rate: float, devices: int, target: float) -> tuple[int, float]:
-    """Slots of one SF, pre-allocated and common, and failure per report by the normal law; 0 slots: never enough."""
-    reporting = Reporting(min(max(error_rate, 0.0), 1.0), MAX_TRANSMISSIONS, 1.0, "deterministic")
-    try:
-        capacity = smallest_capacity(reporting, devices, target)
-    except BadInput:  # p^L alone exceeds the target
-        return 0, reporting.residual_failure
-    refused = normal_tail(reporting, devices, capacity).excess / devices
-    return devices + capacity, reporting.residual_failure + refused
-
-
-def _mean_latency_s(group: Group, pool_s: float) -> float:
-    """A report waits half a period for its pool and is served in the middle of it."""
-    return group.period_s / 2.0 + pool_s / 2.0
+    heard = reception.factor_success(1e-12, ALONE)
+    scheduled = np.array([group.access == "pool" for group in model.groups])[:, np.newaxis]
+    group, factor = np.nonzero(~np.isnan(heard) & scheduled)
+    share = np.array([shares.mean(axis=0) for shares in reception.shares])[group, factor]
+    error_rate = np.clip(1.0 - heard[group, factor], 0.0, 1.0)
+    return PoolDemand(
+        model,
+        group,
+        factor,
+        share,
+        error_rate,
+        np.array([one.devices for one in model.groups])[group] * share,
+        np.array([one.airtimes_s for one in model.groups])[group, factor] + GUARD_S,
+        np.array([one.period_s for one in model.groups])[group],
+        *pool_mean_and_variance(1.0, error_rate, MAX_TRANSMISSIONS, 1.0, "deterministic"),
+    )
