@@ -26,6 +26,12 @@ BEYOND: Final = "airshed_beyond"
 _MICROSECONDS: Final = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 BATCH_ROWS: Final = 50_000
 
+# Of the engine's memory, for the row groups that wait in open files while buckets are written; and what a row takes.
+WRITING_SHARE: Final = 0.15
+BYTES_PER_WRITTEN_ROW: Final = 100
+LEAST_GROUP_ROWS: Final = 2048
+MOST_GROUP_ROWS: Final = 122_880  # the engine's own
+
 
 @dataclass(frozen=True)
 class Part:
@@ -76,6 +82,9 @@ class Engine(Protocol):
     def table(self, name: str, select: str) -> None:
         """Run a query and keep its result for this session."""
 
+    def drop(self, name: str) -> None:
+        """Give up a table that is not needed any more."""
+
     def load(self, name: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
         """Make a small table of Python rows; `types`: text, number, count or flag."""
 
@@ -119,6 +128,7 @@ class DuckEngine:
         import duckdb
 
         self._duckdb = duckdb
+        self.memory_gb = memory_gb
         self.db = duckdb.connect()
         settings = [
             f"memory_limit = '{memory_gb * 1000:.0f}MB'",
@@ -163,6 +173,9 @@ class DuckEngine:
         with self._translated("the pipeline failed"):
             self.db.execute(f"CREATE OR REPLACE TABLE {name} AS {select}")
 
+    def drop(self, name: str) -> None:
+        self.db.execute(f"DROP TABLE IF EXISTS {name}")
+
     def load(self, name: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
         import pyarrow as pa
 
@@ -203,12 +216,15 @@ class DuckEngine:
         with self._translated(f"{path}: cannot be written"):
             self.db.execute(f"COPY ({select}) TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd)")
 
-    def write_buckets(self, select: str, folder: Path) -> None:
+    def write_buckets(self, select: str, folder: Path, buckets: int) -> None:
         """Append the rows of a query that has a column `bucket` to folder/bucket=N/*.parquet."""
+        # Every bucket has an open file with a row group in memory: many buckets get small ones.
+        rows = int(WRITING_SHARE * self.memory_gb * 1e9 / (BYTES_PER_WRITTEN_ROW * buckets))
+        group_rows = min(max(rows, LEAST_GROUP_ROWS), MOST_GROUP_ROWS)
         with self._translated(f"{folder}: cannot be written"):
             self.db.execute(
                 f"COPY ({select}) TO '{_quoted(folder)}' (FORMAT parquet, COMPRESSION snappy, PARTITION_BY (bucket), "
-                "FILENAME_PATTERN '{uuid}', OVERWRITE_OR_IGNORE true)"
+                f"ROW_GROUP_SIZE {group_rows}, FILENAME_PATTERN '{{uuid}}', OVERWRITE_OR_IGNORE true)"
             )
 
     def write_result(self, select: str, path: Path) -> None:

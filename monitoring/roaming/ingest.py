@@ -118,7 +118,8 @@ class Intaker:
     def bring(self, table: Table, put: Put, *, needed: bool = False) -> None:
         """Read the parts of a table with identifiers; `put` receives for each a name and a SELECT of hashed rows.
 
-        The SELECT has a column `flaws`; rows with flaws are bad. `put` says how many of those there were.
+        The SELECT has a column `flaws`; rows with flaws are bad. `put` keeps the rows, since what names their devices
+        is given up after each part, and says how many flawed ones there were.
         """
         offset_s = self.network.utc_offset_h * 3600
         for number, part in enumerate(self.parts(table, needed=needed)):
@@ -139,6 +140,9 @@ class Intaker:
             flawed = put(f"{table.name}_rows_{number}", hashed)
             [(rows,)] = self.engine.rows(f"SELECT coalesce(sum(n), 0) FROM {ids}_seen")
             self._count(table, part, view, int(rows), flawed, ids)
+            self.engine.drop(f"{ids}_seen")
+            if not self.keep_names:
+                self.engine.drop(ids)  # the identifiers of all parts together may be more than memory holds
 
     def bring_as_table(self, table: Table, *, needed: bool = False) -> None:
         """Read a table with identifiers whole, under its own name; empty when there is no file."""
@@ -160,7 +164,7 @@ class Intaker:
 
         def put(name: str, select: str) -> int:
             bucket = f"CASE WHEN flaws > 0 THEN {FLAWED_BUCKET} ELSE pmod(device, {buckets}) END AS bucket"
-            engine.write_buckets(f"SELECT *, {bucket} FROM ({select}) rows", folder)
+            engine.write_buckets(f"SELECT *, {bucket} FROM ({select}) rows", folder, buckets)
             flawed = folder / f"bucket={FLAWED_BUCKET}"
             if not flawed.is_dir():
                 return 0

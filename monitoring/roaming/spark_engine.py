@@ -73,6 +73,9 @@ class SparkEngine:
         self.spark.sql(select).write.parquet(path)
         self.spark.read.parquet(path).createOrReplaceTempView(name)
 
+    def drop(self, name: str) -> None:
+        self.spark.catalog.dropTempView(name)
+
     def load(self, name: str, types: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
         schema = ", ".join(f"`{key}` {SQL_TYPES[kind]}" for key, kind in types.items())
         self.spark.createDataFrame([tuple(row) for row in rows], schema).createOrReplaceTempView(name)

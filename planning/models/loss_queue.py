@@ -29,8 +29,10 @@ Ticks = NDArray[np.int64]
 # of rounding.
 TICKS_PER_S: Final = 1_000_000_000
 
-# Distinct sums of gaps times counts, over all gaps walked back: half a second's work. Beyond it the caller simulates.
-CELLS_LIMIT: Final = 2_000_000
+# Sums of gaps times counts, over all gaps walked back: some thirty milliseconds' work. Beyond it the caller simulates.
+CELLS_LIMIT: Final = 1_000_000
+# Servers times loads in one array of the approximation.
+HELD_AT_ONCE: Final = 1 << 18
 
 
 class TooLarge(BadInput):
@@ -91,11 +93,25 @@ def erlang_b(servers: ArrayLike, load_erlang: ArrayLike) -> Floats:
     n, load = np.broadcast_arrays(np.asarray(servers, dtype=np.int64), np.asarray(load_erlang, dtype=np.float64))
     check_servers(n)
     check_load(load)
+    if load.size == 1:
+        return np.asarray(_one_erlang_b(int(n.ravel()[0]), float(load.ravel()[0]))).reshape(load.shape)
     inverse = np.ones(load.shape)
     with np.errstate(divide="ignore", over="ignore"):
         for k in range(1, int(n.max(initial=0)) + 1):
             inverse = np.where(k <= n, 1.0 + k * inverse / load, inverse)
     return np.asarray(1.0 / inverse, dtype=np.float64)
+
+
+def _one_erlang_b(servers: int, load_erlang: float) -> float:
+    """The same recursion for one case: ten thousand servers are no work for Python, and much for small arrays."""
+    if load_erlang == 0.0:
+        return 0.0
+    inverse = 1.0
+    for k in range(1, servers + 1):
+        inverse = 1.0 + k * inverse / load_erlang
+        if inverse == math.inf:
+            return 0.0
+    return 1.0 / inverse
 
 
 def busy_servers_markov(servers: int, load_erlang: float) -> Floats:
@@ -124,9 +140,11 @@ def markov_bounds(servers: int, load_erlang: ArrayLike) -> Bounds:
     if servers == 1:  # the prior of (D.13) needs two servers; (D.9) is exact for one
         return Bounds(lower, upper, upper)
     blocked = load * _poisson_at_least(servers, load)
-    for held in range(servers):
+    step = max(1, HELD_AT_ONCE // max(load.size, 1))
+    for begin in range(0, servers, step):
+        held = np.arange(begin, min(begin + step, servers)).reshape(-1, *(1,) * load.ndim)
         weight = _poisson_at_least(held, load) - _poisson_at_least(held + 1, load)
-        blocked = blocked + weight * _poisson_excess(servers - held, load)
+        blocked = blocked + (weight * _poisson_excess(servers - held, load)).sum(axis=0)
     return Bounds(lower, upper, _share(blocked, servers))
 
 
@@ -163,6 +181,9 @@ def degenerate_counts(
     ages, weights = np.zeros(1, dtype=np.int64), np.ones((1, 1))
     counts, cells = np.zeros(1), 0
     while len(ages):
+        cells += weights.size * len(gaps)
+        if cells > CELLS_LIMIT:
+            raise TooLarge("the service time holds too many different sums of gaps: simulate, or use rounder gaps")
         ages, weights = _one_gap_back(ages, weights, gaps, np.asarray(arrivals.probabilities))
         alive = received * ((services > ages[:, None]) @ np.asarray(service.shares))
         padded = np.pad(weights, ((0, 0), (0, 1)))
@@ -172,9 +193,6 @@ def degenerate_counts(
         over = ages >= services.max()
         counts += weights[over].sum(axis=0)
         ages, weights = ages[~over], weights[~over]
-        cells += weights.size
-        if cells > CELLS_LIMIT:
-            raise TooLarge("the service time holds too many different sums of gaps: simulate, or use rounder gaps")
     return np.trim_zeros(counts, "b") if counts.any() else counts[:1]
 
 
@@ -217,22 +235,28 @@ def _share(blocked: Floats, servers: int) -> Floats:
     return np.asarray(blocked / (blocked + servers), dtype=np.float64)
 
 
-def _poisson_at_least(count: int, mean: Floats) -> Floats:
-    """P(K >= count) of a Poisson count."""
-    return np.ones_like(mean) if count <= 0 else np.asarray(gammainc(float(count), mean), dtype=np.float64)
+def _poisson_at_least(count: ArrayLike, mean: Floats) -> Floats:
+    """P(K >= count) of a Poisson count; arrays broadcast."""
+    at_least = np.asarray(count, dtype=np.float64)
+    return np.asarray(np.where(at_least <= 0.0, 1.0, gammainc(np.maximum(at_least, 1.0), mean)), dtype=np.float64)
 
 
-def _poisson_excess(count: int, mean: Floats) -> Floats:
+def _poisson_excess(count: ArrayLike, mean: Floats) -> Floats:
     """E[(K - count)+] of a Poisson count; the two terms differ by a factor of count+1 at least, so little cancels."""
-    return mean * _poisson_at_least(count, mean) - count * _poisson_at_least(count + 1, mean)
+    at_least = np.asarray(count)
+    return np.asarray(
+        mean * _poisson_at_least(at_least, mean) - at_least * _poisson_at_least(at_least + 1, mean), dtype=np.float64
+    )
 
 
 def _one_gap_back(ages: Ticks, weights: Floats, gaps: Ticks, probabilities: Floats) -> tuple[Ticks, Floats]:
     """Every age plus every gap, equal sums merged. weights: shape (ages, counts)."""
-    sums, where = np.unique((ages[:, None] + gaps).ravel(), return_inverse=True)
-    merged = np.zeros((len(sums), weights.shape[1]))
-    np.add.at(merged, where, (weights[:, None, :] * probabilities[:, None]).reshape(-1, weights.shape[1]))
-    return sums, merged
+    sums = (ages[:, None] + gaps).ravel()
+    order = np.argsort(sums, kind="stable")
+    ordered = sums[order]
+    first = np.flatnonzero(np.diff(ordered, prepend=ordered[0] - 1))
+    weighted = (weights[:, None, :] * probabilities[:, None]).reshape(-1, weights.shape[1])
+    return ordered[first], np.add.reduceat(weighted[order], first, axis=0)
 
 
 def _check_positive(name: str, values: tuple[float, ...]) -> None:

@@ -60,13 +60,19 @@ def draw_markov(rate_per_s: float, service: Service, count: int, rng: np.random.
 
 def draw_degenerate(arrivals: DegenerateArrivals, service: Service, count: int, rng: np.random.Generator) -> Trace:
     """`count` arrivals with independent gaps from a finite set, before any outage."""
-    gaps = rng.choice(ticks(arrivals.gaps_s), size=count, p=arrivals.probabilities)
+    gaps = _drawn(ticks(arrivals.gaps_s), arrivals.probabilities, count, rng)
     return Trace(np.cumsum(gaps), draw_services(service, count, rng))
 
 
 def draw_services(service: Service, count: int, rng: np.random.Generator) -> Ticks:
     """Service times in ticks, shape (count,)."""
-    return np.asarray(rng.choice(ticks(service.times_s), size=count, p=service.shares), dtype=np.int64)
+    return _drawn(ticks(service.times_s), service.shares, count, rng)
+
+
+def _drawn(values: Ticks, probabilities: tuple[float, ...], count: int, rng: np.random.Generator) -> Ticks:
+    if len(values) == 1:
+        return np.full(count, values[0])
+    return np.asarray(rng.choice(values, size=count, p=probabilities), dtype=np.int64)
 
 
 def thin(trace: Trace, outage: float, rng: np.random.Generator) -> Trace:
@@ -84,8 +90,7 @@ def simulate(trace: Trace, servers: int, tie: str = "open") -> SimulatedQueue:
         raise BadInput("no arrival is left to simulate: give more arrivals or a smaller outage")
     slack = 1 if tie == "closed" else 0
     blocked, busy = _run(2 * trace.times, 2 * trace.services + slack, servers)
-    counts = _counts(2 * trace.times, 2 * trace.services + slack, COUNTS_LIMIT)
-    shares = np.trim_zeros(counts, "b") / len(blocked)
+    shares = _counts(2 * trace.times, 2 * trace.services + slack) / len(blocked)
     return SimulatedQueue(_estimate(blocked), busy / max(busy.sum(), 1.0), shares, len(blocked))
 
 
@@ -183,17 +188,11 @@ def _run(times: Ticks, services: Ticks, servers: int) -> tuple[NDArray[np.bool_]
     return blocked, busy
 
 
-@njit(cache=True)
-def _counts(times: Ticks, services: Ticks, limit: int) -> Floats:
-    """How many arrivals met k earlier ones that would still be in service with a server for each, shape (limit+1,)."""
-    counts = np.zeros(limit + 1)
-    longest, oldest = services.max(), 0
-    for i in range(len(times)):
-        while times[i] - times[oldest] >= longest and oldest < i:
-            oldest += 1
-        alive = 0
-        for j in range(oldest, i):
-            if times[j] + services[j] > times[i]:
-                alive += 1
-        counts[min(alive, limit)] += 1.0
-    return counts
+def _counts(times: Ticks, services: Ticks) -> Floats:
+    """How many arrivals met k earlier ones that would still be in service with a server for each, shape (k_max+1,).
+
+    Of the i arrivals before the i-th, those that have ended are in service no more; none that comes later has ended.
+    """
+    ended = np.searchsorted(np.sort(services + times, kind="stable"), times, side="right")
+    alive = np.arange(len(times)) - ended
+    return np.bincount(np.minimum(alive, COUNTS_LIMIT)).astype(np.float64)

@@ -105,12 +105,12 @@ def _devices_and_capacity(question: PoolQuestion) -> tuple[int, int]:
         raise BadInput("give --devices or --capacity (or a reserve on the air, with --report-bytes)")
     room = int(question.max_fraction * question.places.room())
 
-    def fits(devices: int) -> bool:
+    def fits(devices: int, by: str) -> bool:
         if devices > room:
             return False
-        return failure_bound(reporting, devices, room - devices, method) <= target
+        return failure_bound(reporting, devices, room - devices, by) <= target
 
-    devices = most_devices(fits, reporting, target)
+    devices = most_devices(fits, reporting, target, method)
     return devices, smallest_capacity(reporting, devices, target, method)
 
 

@@ -10,21 +10,25 @@ and one that holds for any scheduler that leaves no place empty while a request 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from planning.models.pool_load import (
     Floats,
     Reporting,
+    TailCurve,
     exact_tail,
     normal_tail,
     pool_mean_and_variance,
+    pool_moments,
     spreads_too_far,
     tagged_tail,
+    tail_curve,
 )
 from spectrum.errors import BadInput
 
@@ -73,7 +77,30 @@ def smallest_capacity(reporting: Reporting, devices: int, target: float, method:
     )
     if method == "clt":
         return guess
-    return _least(lambda capacity: failure_bound(reporting, devices, capacity, method) <= target, guess)
+    lost = reporting.residual_failure
+    share = 1.0 if method == "rigorous" else 1.0 - lost
+    return _least_on_curves(
+        reporting, devices, guess, method, lambda curve: np.minimum(curve.probability * share + lost, 1.0) <= target
+    )
+
+
+def _least_on_curves(
+    reporting: Reporting, devices: int, guess: int, method: str, holds: Callable[[TailCurve], NDArray[np.bool_]]
+) -> int:
+    """Least capacity at which a condition on the tail that stays true holds; from curve to curve, mostly one."""
+    low, high = 0, None
+    while True:
+        curve = tail_curve(reporting, devices, guess, method)
+        held = holds(curve)
+        last = curve.first + len(held) - 1
+        if not held[-1]:
+            low = last + 1
+            guess = last + 1 if high is None else min(last + 1 + len(held) // 2, high)
+        elif held[0] and curve.first > low:
+            high = curve.first
+            guess = max(low, curve.first - 1)
+        else:
+            return curve.first + int(np.argmax(held))
 
 
 def normal_capacity(
@@ -107,24 +134,35 @@ def smallest_tight_capacity(reporting: Reporting, devices: int, target: float) -
     check_devices(devices)
     check_target(reporting, target)
     spare = (target - reporting.residual_failure) * reporting.reports_per_interval * devices
-    guess = _least(lambda capacity: normal_tail(reporting, devices, capacity).excess <= spare, 0)
-    return _least(lambda capacity: failure_tight(reporting, devices, capacity) <= target, guess)
+    mean, variance = pool_moments(reporting, devices)
+    high = math.ceil(mean + 40.0 * math.sqrt(variance))
+    guess = _least(lambda capacity: normal_tail(reporting, devices, capacity).excess <= spare, min(high, round(mean)))
+    if spreads_too_far(reporting, devices):
+        return guess
+    return _least_on_curves(reporting, devices, guess, "exact", lambda curve: curve.excess <= spare)
 
 
 def largest_devices(reporting: Reporting, capacity: int, target: float, method: str = "clt") -> int:
     """Most devices whose failure bound is at most `target` with `capacity`; BadInput when not even one fits."""
     check_capacity(capacity)
-    return most_devices(lambda count: failure_bound(reporting, count, capacity, method) <= target, reporting, target)
+    return most_devices(
+        lambda count, by: failure_bound(reporting, count, capacity, by) <= target, reporting, target, method
+    )
 
 
-def most_devices(fits: Callable[[int], bool], reporting: Reporting, target: float) -> int:
-    """Most devices for which `fits` holds, given that it holds up to some number and not beyond."""
+def most_devices(fits: Callable[[int, str], bool], reporting: Reporting, target: float, method: str = "clt") -> int:
+    """Most devices for which `fits` (of devices and method) holds, given that it holds up to some number only."""
     check_target(reporting, target)
+    guess = _most_devices(lambda count: fits(count, "clt"), 2) if method != "clt" and fits(1, "clt") else 2
+    return _most_devices(lambda count: fits(count, method), max(guess, 2))
+
+
+def _most_devices(fits: Callable[[int], bool], guess: int) -> int:
     if not fits(1):
         raise BadInput("not even one device fits this capacity at this target: ask for more capacity")
     if fits(DEVICES_LIMIT):
         raise BadInput(f"more than {DEVICES_LIMIT} devices fit: this capacity does not limit them")
-    return _least(lambda count: not fits(count), 2, low=1) - 1
+    return _least(lambda count: not fits(count), guess, low=1) - 1
 
 
 def check_target(reporting: Reporting, target: float) -> None:

@@ -13,10 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.fft import irfft, next_fast_len
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
@@ -31,8 +33,11 @@ TRANSMISSIONS_LIMIT: Final = 1000
 
 # Half-width of the transform's window in standard deviations of the tilted law, and in longest jumps. Beyond it lies
 # less than the rounding of the transform.
-WINDOW_SIGMAS: Final = 16.0
+WINDOW_SIGMAS: Final = 11.0
 WINDOW_JUMPS: Final = 20
+
+# So far from the capacity that the law is tilted to, tails are read from one transform.
+NEAR_SIGMAS: Final = 3.0
 
 # About a second and 300 MB; the normal law is off by less than a transmission in a thousand long before.
 WINDOW_LIMIT: Final = 1 << 22
@@ -85,6 +90,14 @@ class Tail(NamedTuple):
 
     probability: float
     excess: float
+
+
+class TailCurve(NamedTuple):
+    """P[R > C] and E[(R - C)+] for the capacities `first`, `first` + 1, ..., shapes (M,)."""
+
+    first: int
+    probability: Floats
+    excess: Floats
 
 
 # A device's law as generating function over its value at |z|: (reporting, z, log of that value).
@@ -167,6 +180,26 @@ def exact_tail(reporting: Reporting, devices: int, capacity: int) -> Tail:
     return _tilted_tail(reporting, devices, capacity, _single_ratio)
 
 
+def tail_curve(reporting: Reporting, devices: int, capacity: int, method: str) -> TailCurve:
+    """The tail for all capacities near `capacity` by one transform: as `exact_tail`, or as `tagged_tail` (`rigorous`).
+
+    Near is within NEAR_SIGMAS of the tilted law, where the transform keeps its relative precision.
+    """
+    own = _tagged_ratio if method == "rigorous" else _single_ratio
+    law = _law_above(reporting, devices, capacity, own)
+    if law is None:
+        return TailCurve(capacity, np.zeros(1), np.zeros(1))
+    loads, weights, sigma = law
+    probability = np.cumsum(weights[::-1])[::-1]
+    excess = np.cumsum(probability[::-1])[::-1]
+    near = int(NEAR_SIGMAS * sigma) + 1
+    first = max(capacity - near, 0)
+    # P[R > C] is the mass from C + 1 on; below all loads it is 1, and E[(R - C)+] grows by 1 with each place less
+    index = np.arange(first, min(capacity + near, int(loads[-1]) - 1) + 1) + 1 - int(loads[0])
+    inside = np.maximum(index, 0)
+    return TailCurve(first, probability[inside], excess[inside] + np.maximum(-index, 0) * probability[0])
+
+
 def tagged_tail(reporting: Reporting, devices: int, capacity: int) -> float:
     """sum_{k=1..L} P[l = k, R > C] over the transmissions l that one report needs; failures after L are left out.
 
@@ -186,34 +219,50 @@ def pool_pmf(reporting: Reporting, devices: int) -> tuple[Integers, Floats]:
 
 def _tilted_tail(reporting: Reporting, devices: int, capacity: int, own: Ratio) -> Tail:
     """Tail of (own + N-1 single laws) above C, own being one device's law or that of a tagged report's device."""
+    law = _law_above(reporting, devices, capacity, own)
+    if law is None:
+        return Tail(0.0, 0.0)
+    loads, weights, _ = law
+    over = np.maximum(loads - capacity, 0).astype(np.float64)
+    return Tail(float(weights[loads > capacity].sum()), float(weights @ over))
+
+
+@lru_cache(maxsize=2)  # bound and tight failure of one answer read the same law
+def _law_above(
+    reporting: Reporting, devices: int, capacity: int, own: Ratio
+) -> tuple[Integers, Floats, float] | None:
+    """Loads around `capacity`, or around the mean below it, their probabilities, shapes (M,), and the standard
+    deviation of the tilted law; None where nothing lies above the capacity.
+    """
     mean, _ = pool_moments(reporting, devices)
     if capacity >= _largest(reporting, devices):
-        return Tail(0.0, 0.0)
+        return None
     theta = _tilt(reporting, capacity / devices) if capacity > mean else 0.0
     log_mass, _, variance = _cumulants(reporting, theta)
     if devices * log_mass - theta * capacity < LOG_NOTHING:  # Chernoff's bound
-        return Tail(0.0, 0.0)
+        return None
     size = _window(devices * variance, reporting.max_transmissions)
     center = max(capacity, round(mean))
-    loads = np.arange(max(capacity + 1, center - size // 2), center + size // 2)
+    loads = np.arange(max(0, center - size // 2), center + size - size // 2)
     weights = _tilted_law(reporting, devices, theta, size, own)[loads % size]
-    over = (loads - capacity).astype(np.float64)
-    weights = weights * np.exp(devices * log_mass - theta * capacity - theta * over)
-    return Tail(float(weights.sum()), float(weights @ over))
+    weights = weights * np.exp(np.minimum(devices * log_mass - theta * loads, 0.0))
+    return loads, np.asarray(weights, dtype=np.float64), math.sqrt(devices * variance)
 
 
 def _tilted_law(reporting: Reporting, devices: int, theta: float, size: int, own: Ratio) -> Floats:
     """Law of (own + N-1 single laws) tilted by theta, folded modulo `size`, shape (size,)."""
-    z = np.exp(theta + 2j * np.pi * np.arange(size) / size)
+    # a real law: half of the circle says all
+    z = np.exp(theta - 2j * np.pi * np.arange(size // 2 + 1) / size)
     log_mass, _, _ = _cumulants(reporting, theta)
-    rest = _single_ratio(reporting, z, log_mass) ** (devices - 1)
-    law = np.fft.fft(own(reporting, z, log_mass) * rest).real / size
+    first = own(reporting, z, log_mass)
+    single = first if own is _single_ratio else _single_ratio(reporting, z, log_mass)
+    law = irfft(first * single ** (devices - 1), size)
     return np.asarray(np.maximum(law, 0.0), dtype=np.float64)
 
 
 def _single_ratio(reporting: Reporting, z: Complexes, log_mass: float) -> Complexes:
     """Generating function of R_i at z over its value e^log_mass at |z|, so that it never overflows."""
-    a, sent = reporting.reports_per_interval, _polynomial(reporting.transmission_pmf(), z) * z
+    a, sent = reporting.reports_per_interval, _sent(reporting, z)
     if reporting.arrivals == "deterministic":
         return np.asarray(sent**a / z * np.exp(-log_mass), dtype=np.complex128)
     some = np.exp(a * (sent - 1.0) - log_mass) / z
@@ -223,25 +272,39 @@ def _single_ratio(reporting: Reporting, z: Complexes, log_mass: float) -> Comple
 def _tagged_ratio(reporting: Reporting, z: Complexes, log_mass: float) -> Complexes:
     """The same for the device of a tagged report that needs k <= L transmissions: k-1 and all its other reports."""
     a, p = reporting.reports_per_interval, reporting.error_rate
-    delivered = _polynomial(np.asarray((1.0 - p) * p ** np.arange(reporting.max_transmissions), dtype=np.float64), z)
-    sent = _polynomial(reporting.transmission_pmf(), z) * z
+    delivered, sent = (1.0 - p) * _powers(p * z, reporting.max_transmissions), _sent(reporting, z)
     if reporting.arrivals == "deterministic":
         return np.asarray(delivered * sent ** (a - 1.0) * np.exp(-log_mass), dtype=np.complex128)
     return np.asarray(delivered * np.exp(a * (sent - 1.0) - log_mass), dtype=np.complex128)
 
 
-def _polynomial(coefficients: Floats, z: Complexes) -> Complexes:
-    """sum of coefficients[k] z^k."""
-    return np.asarray(np.polyval(coefficients[::-1], z), dtype=np.complex128)
+def _sent(reporting: Reporting, z: Complexes) -> Complexes:
+    """Generating function of the transmissions W of one report: that of the truncated geometric law (4)."""
+    p, most = reporting.error_rate, reporting.max_transmissions
+    return np.asarray(z * ((1.0 - p) * _powers(p * z, most - 1) + (p * z) ** (most - 1)), dtype=np.complex128)
+
+
+def _powers(x: Complexes, count: int) -> Complexes:
+    """1 + x + ... + x^(count-1): by products, as (x^count - 1)/(x - 1) loses its digits where x is near 1."""
+    total, power, done = np.zeros_like(x), np.ones_like(x), 0
+    # read the count bit by bit: a sum of n terms becomes one of 2n, and then perhaps of 2n + 1
+    for bit in bin(count)[2:]:
+        total, power, done = total * (1.0 + power), power * power, 2 * done
+        if bit == "1":
+            total, power, done = total + power, power * x, done + 1
+    return total
 
 
 def _cumulants(reporting: Reporting, theta: float) -> tuple[float, float, float]:
     """Log moment generating function of R_i at theta, and its first and second derivative."""
     a, k = reporting.reports_per_interval, np.arange(1, reporting.max_transmissions + 1)
-    weights = reporting.transmission_pmf() * np.exp(theta * k)
+    with np.errstate(divide="ignore"):
+        logs = np.log(reporting.transmission_pmf()) + theta * k
+    largest = float(logs.max()) if reporting.arrivals == "deterministic" else 0.0
+    weights = np.exp(logs - largest)
     w0, w1, w2 = (float(weights @ k**order) for order in (0, 1, 2))
     if reporting.arrivals == "deterministic":
-        return a * math.log(w0) - theta, a * w1 / w0 - 1.0, a * (w2 / w0 - (w1 / w0) ** 2)
+        return a * (largest + math.log(w0)) - theta, a * w1 / w0 - 1.0, a * (w2 / w0 - (w1 / w0) ** 2)
     # e^-a + (e^(a(w0-1)) - e^-a) e^-theta, with its largest term taken out
     largest = a * (w0 - 1.0) - theta
     silent = math.exp(-a - largest)
@@ -270,13 +333,13 @@ def spreads_too_far(reporting: Reporting, devices: int) -> bool:
 
 
 def _window(variance: float, longest_jump: int) -> int:
-    """Points of the transform: a power of two that holds the tilted law without folding it onto itself."""
+    """Points of the transform: enough to hold the tilted law without folding it onto itself."""
     width = _width(variance, longest_jump)
     if width > WINDOW_LIMIT:
         raise BadInput(
             f"the load spreads over more than {WINDOW_LIMIT} transmissions: method clt is exact enough there"
         )
-    return 1 << math.ceil(math.log2(width))
+    return int(next_fast_len(math.ceil(width), real=True))
 
 
 def _width(variance: float, longest_jump: int) -> float:
@@ -287,4 +350,5 @@ def _largest(reporting: Reporting, devices: int) -> float:
     """The largest R there can be."""
     if reporting.arrivals == "poisson":
         return math.inf
-    return devices * (reporting.reports_per_interval * reporting.max_transmissions - 1.0)
+    most = reporting.max_transmissions if reporting.error_rate else 1
+    return devices * (reporting.reports_per_interval * most - 1.0)

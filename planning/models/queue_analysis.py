@@ -26,8 +26,8 @@ from spectrum.errors import BadInput
 if TYPE_CHECKING:
     from planning.models.loss_simulation import Trace
 
-# Arrivals simulated where the exact chain is too large: an interval of about 0.001 at a blocking of a tenth.
-FALLBACK_ARRIVALS: Final = 1_000_000
+# Arrivals simulated where the exact chain is too large: an interval of about 0.002 at a blocking of a tenth.
+FALLBACK_ARRIVALS: Final = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def answer_degenerate(
         counts = degenerate_counts(arrivals, queue.service, outage=queue.outage, tie=queue.tie)
         bounds = count_bounds(queue.servers, counts)
     except TooLarge:
-        note = "bounds from simulated counts, too many sums of gaps for exact ones"
+        note = "too many sums of gaps for the chain and exact bounds; simulated, and the bounds from simulated counts"
         return replace(simulate_degenerate(queue, arrivals, fallback_arrivals, rng), note=note)
     try:
         chain = exact_blocking(
@@ -117,7 +117,7 @@ def answer_degenerate(
         )
     except TooLarge:
         drawn = simulate_degenerate(queue, arrivals, fallback_arrivals, rng)
-        return replace(drawn, bounds=bounds, note="the exact chain has too many states; simulated")
+        return replace(drawn, bounds=bounds, note=f"the exact chain has more than {states_limit} states; simulated")
     load, note = received * queue.service.mean_s, f"{chain.states} states"
     return QueueAnswer("chain", chain.blocking, None, bounds, chain.busy, received, load, note)
 

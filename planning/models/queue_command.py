@@ -27,6 +27,7 @@ class Question:
 
     queue: Queue
     arrivals: float | DegenerateArrivals | Trace
+    states_limit: int = 25_000
 
     def answer(self, rng: np.random.Generator) -> QueueAnswer:
         """The exact answer where there is one, else a simulated one."""
@@ -36,7 +37,7 @@ class Question:
         if isinstance(self.arrivals, float):
             return analysis.answer_markov(self.queue, self.arrivals)
         if isinstance(self.arrivals, DegenerateArrivals):
-            return analysis.answer_degenerate(self.queue, self.arrivals, rng)
+            return analysis.answer_degenerate(self.queue, self.arrivals, rng, self.states_limit)
         return analysis.answer_trace(self.queue, self.arrivals, rng)
 
     def simulated(self, count: int, rng: np.random.Generator) -> QueueAnswer:
@@ -84,6 +85,13 @@ class Question:
     help="What an arrival at the very end of a service finds: an open or a closed server.",
 )
 @click.option(
+    "--states-limit",
+    type=click.IntRange(1, 200_000),
+    default=25_000,
+    show_default=True,
+    help="degenerate: states of the exact chain; what needs more is simulated. 200,000 take a second.",
+)
+@click.option(
     "--simulate",
     type=click.IntRange(1_000, 100_000_000),
     metavar="COUNT",
@@ -107,7 +115,8 @@ def queue(
       airshed plan queue --servers 8 --service-time 0.4,1.4 --shares 0.7,0.3 --arrivals trace.txt
 
     `blocking` is the share of RECEIVED arrivals that find no server. Exact for Poisson arrivals (Erlang-B) and for
-    gaps from a list (Markov chain of residual lives, up to 200,000 states; above that it is simulated and says so).
+    gaps from a list (Markov chain of residual lives, up to --states-limit; above it is simulated, and `method` says so,
+    with the 99 % interval in `blocking_interval`).
     `lower`, `upper` and `approximation` come from the number of arrivals within a service time.
     """
     import numpy as np
@@ -159,7 +168,7 @@ def _question(rng: np.random.Generator, **given: Any) -> Question:
         if given["rate"] is None:
             raise BadInput("--arrivals markov needs --rate, the mean arrivals per second")
         return Question(queue, float(given["rate"]))
-    return Question(queue, _gaps(given["gaps"], given["probabilities"]))
+    return Question(queue, _gaps(given["gaps"], given["probabilities"]), given["states_limit"])
 
 
 def _service(times_s: tuple[float, ...] | None, shares: tuple[float, ...] | None) -> Service | None:

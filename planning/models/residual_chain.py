@@ -29,8 +29,9 @@ from planning.models.loss_queue import (
 )
 from spectrum.errors import Failed
 
-# About two seconds and 200 MB; beyond either the caller simulates and says so.
-STATES_LIMIT: Final = 200_000
+# So many states are solved in less than 100 ms; the caller simulates beyond and says so, or asks for more: 200,000 take
+# a second or two and 200 MB.
+STATES_LIMIT: Final = 25_000
 CELLS_LIMIT: Final = 4_000_000
 
 # A sparse factorisation of so many states takes some ten milliseconds; larger chains are iterated.
