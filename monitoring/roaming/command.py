@@ -14,7 +14,6 @@ from monitoring.roaming.folder_command import (
     network_or_none,
     open_session,
     print_with_rows,
-    refuse_spark,
     say,
     truth_scores,
 )
@@ -152,7 +151,6 @@ def report(learned: bool, k: int, top: int, seed: int, **options: Any) -> None:
     from monitoring.roaming.page import page
     from monitoring.roaming.schema import PLATFORM
 
-    refuse_spark(options, "report")
     with open_session(options) as session:
         intaker = session.build("reporting")
         if learned:
@@ -211,7 +209,6 @@ def platform(top: int, **options: Any) -> None:
     from monitoring.roaming import m2m_platform, pipeline
     from monitoring.roaming.schema import PLATFORM
 
-    refuse_spark(options, "platform")
     limits = m2m_platform.Limits(**{name: options.pop(name) for name in m2m_platform.LIMITS})
     options_without_network = {
         **options,

@@ -82,6 +82,9 @@ class Engine(Protocol):
     def table(self, name: str, select: str) -> None:
         """Run a query and keep its result for this session."""
 
+    def quantiles(self, value: str, shares: Sequence[float]) -> str:
+        """SQL of an aggregate: the quantiles of a column at these shares, interpolated, as a list."""
+
     def drop(self, name: str) -> None:
         """Give up a table that is not needed any more."""
 
@@ -172,6 +175,9 @@ class DuckEngine:
     def table(self, name: str, select: str) -> None:
         with self._translated("the pipeline failed"):
             self.db.execute(f"CREATE OR REPLACE TABLE {name} AS {select}")
+
+    def quantiles(self, value: str, shares: Sequence[float]) -> str:
+        return f"quantile_cont({value}, [{', '.join(map(str, shares))}])"
 
     def drop(self, name: str) -> None:
         self.db.execute(f"DROP TABLE IF EXISTS {name}")

@@ -65,10 +65,9 @@ def distribution(
     """Quantiles of `value` over the devices of each group ({name: condition})."""
     rows: list[list[Any]] = []
     curves: dict[str, list[float]] = {}
-    listed = ", ".join(str(share) for share in SHARES)
     for name, condition in groups.items():
         select = (
-            f"SELECT count(v), avg(v), quantile_cont(v, [{listed}]) "
+            f"SELECT count(v), avg(v), {engine.quantiles('v', SHARES)} "
             f"FROM (SELECT CAST({value} AS DOUBLE) AS v FROM {source} WHERE {condition}) x"
         )
         [(count, mean, curve)] = engine.rows(select)

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import click
 
-from spectrum.errors import BadInput
 from terminal.command import json_option, progress
 
 ONE_TO_ANY: Final = click.IntRange(min=1)
@@ -93,14 +92,6 @@ class Session:
         if classify:
             pipeline.classify(self.run, self.engine)
         return intaker
-
-
-def refuse_spark(options: dict[str, Any], command: str) -> None:
-    """The figures are small work on one row a device, and stay with DuckDB."""
-    if options["engine"] == "spark":
-        raise BadInput(
-            f"--engine spark: expected for classify, catalog, export or evaluate, came for {command}; run it on duckdb"
-        )
 
 
 @contextlib.contextmanager

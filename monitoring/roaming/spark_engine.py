@@ -73,6 +73,9 @@ class SparkEngine:
         self.spark.sql(select).write.parquet(path)
         self.spark.read.parquet(path).createOrReplaceTempView(name)
 
+    def quantiles(self, value: str, shares: Sequence[float]) -> str:
+        return f"percentile({value}, array({', '.join(f'{share}D' for share in shares)}))"
+
     def drop(self, name: str) -> None:
         self.spark.catalog.dropTempView(name)
 

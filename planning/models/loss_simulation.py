@@ -25,6 +25,9 @@ from spectrum.errors import BadInput
 # Consecutive arrivals are blocked together, so the interval is that of the means of this many batches.
 BATCHES: Final = 30
 
+# A century: time in doubled nanoseconds must fit 64 bits.
+LONGEST_TRACE_S: Final = 3.2e9
+
 # Count distribution of a trace: more jobs than this in service at once are counted as this many.
 COUNTS_LIMIT: Final = 10_000
 
@@ -102,7 +105,7 @@ def read_trace(path: Path, service: Service | None, rng: np.random.Generator) ->
     times they are drawn from `service`.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise BadInput(f"cannot read the arrivals {path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -111,6 +114,8 @@ def read_trace(path: Path, service: Service | None, rng: np.random.Generator) ->
     if not rows:
         raise BadInput(f"the arrivals {path} hold no time: expected one in s on each line")
     origin = rows[0][0]
+    if max(abs(time - origin) for time, _ in rows) > LONGEST_TRACE_S:
+        raise BadInput(f"the arrivals {path} span more than {LONGEST_TRACE_S:g} s: give times in seconds")
     times = ticks([time - origin for time, _ in rows])
     falls = np.flatnonzero(np.diff(times) < 0)
     if len(falls):

@@ -228,9 +228,7 @@ def _tilted_tail(reporting: Reporting, devices: int, capacity: int, own: Ratio) 
 
 
 @lru_cache(maxsize=2)  # bound and tight failure of one answer read the same law
-def _law_above(
-    reporting: Reporting, devices: int, capacity: int, own: Ratio
-) -> tuple[Integers, Floats, float] | None:
+def _law_above(reporting: Reporting, devices: int, capacity: int, own: Ratio) -> tuple[Integers, Floats, float] | None:
     """Loads around `capacity`, or around the mean below it, their probabilities, shapes (M,), and the standard
     deviation of the tilted law; None where nothing lies above the capacity.
     """

@@ -76,12 +76,6 @@ def test_errors_are_one_line(arguments: list[str], status: int, said: str, capsy
     assert stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["report", "platform"])
-def test_figures_refuse_spark(write_folder: Any, command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(airshed, ["roam", command, str(write_folder()), "--engine", "spark"]) == 2
-    assert f"came for {command}; run it on duckdb" in capsys.readouterr().err
-
-
 def test_a_damaged_parquet_is_one_line(write_folder: Any, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_folder()
     (folder / "radio.parquet").write_bytes(b"PAR1 this is not parquet")
