@@ -9,6 +9,7 @@ import click
 
 from monitoring.roaming.folder_command import (
     ONE_TO_ANY,
+    Finite,
     folder_options,
     learn,
     network_or_none,
@@ -192,14 +193,14 @@ def report(learned: bool, k: int, top: int, seed: int, **options: Any) -> None:
 )
 @click.option(
     "--return-window-s",
-    type=click.FloatRange(min=1),
+    type=Finite(min=1),
     default=3600.0,
     show_default=True,
     help="Longest time away that counts as a return.",
 )
 @click.option(
     "--permanent-share",
-    type=click.FloatRange(0.0, 1.0, min_open=True),
+    type=Finite(0.0, 1.0, min_open=True),
     default=0.8,
     show_default=True,
     help="Share of the window's days abroad, never at home, of a permanent roamer.",

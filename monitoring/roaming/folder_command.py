@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,16 @@ import click
 from terminal.command import json_option, progress
 
 ONE_TO_ANY: Final = click.IntRange(min=1)
+
+
+class Finite(click.FloatRange):
+    """A range that nan does not slip through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, got {value}", param, ctx)
+        return number
 
 
 def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,12 +71,12 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--buckets",
-            type=ONE_TO_ANY,
+            type=click.IntRange(1, 4096),
             help="Work on so many parts of the devices in turn (duckdb).  [default: by size]",
         ),
         click.option(
             "--memory-gb",
-            type=click.FloatRange(min=0.2),
+            type=Finite(min=0.2, max=1e6),
             default=1.0,
             show_default=True,
             help="Memory of the engine; what does not fit is spilled to disk.",

@@ -78,7 +78,7 @@ def read_network(path: Path) -> Network:
             f"{path}: expected the site's network table (own PLMNs, MVNOs, country codes), found none; "
             "`airshed roam schema` prints an example"
         ) from None
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path}: not readable as TOML ({error})") from None
     return parse_network(table, str(path))
 

@@ -146,6 +146,7 @@ site {badsite}
 site {negative}
 """.strip().splitlines()
 
+SITE = b'[site]\nname = "x"\n[[gateway]]\nname = "g"\n[[traffic]]\nname = "t"\n'
 FILES = {
     "empty": b"",
     "empty_json": b"",
@@ -158,8 +159,8 @@ FILES = {
     "falling": b"1.0\n0.5\n",
     "far": b"0\n1e300\n",
     "times": b"0\n1\n2\n",
-    "badsite": b'[site]\nname = "x"\n[[gateway]]\nname = "g"\n[[traffic]]\nname = "t"\ndevices = "many"\nperiod_s = 60\n',
-    "negative": b'[site]\nname = "x"\n[[gateway]]\nname = "g"\n[[traffic]]\nname = "t"\ndevices = 5\nperiod_s = -60\n',
+    "badsite": SITE + b'devices = "many"\nperiod_s = 60\n',
+    "negative": SITE + b"devices = 5\nperiod_s = -60\n",
 }
 
 
