@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from planning.models.figures import check_suffix, figures_option, plot_option, redraw, save
+from planning.models.sweep import print_sweep, read_sweep, sweep_option, whole
+from spectrum.errors import BadInput
 from terminal.command import emit_json, json_option, progress, seed_option
 
 if TYPE_CHECKING:
-    from planning.models.capture_answer import CaptureAnswer
+    from planning.models.capture_answer import CaptureAnswer, CaptureQuestion
 
 REPLICATIONS: Final = 20
 
@@ -40,11 +42,21 @@ REPLICATIONS: Final = 20
 @click.option("--inter-sf", type=click.Choice(("mended", "printed")), default="mended", help="Reading of (B.20).")
 @click.option("--mixing", type=click.Choice(("load", "population")), default="load", help="Reading of (B.21), (B.23).")
 @click.option("--printed-shares", is_flag=True, help="Table B.2's rounded shares for the distance allocation.")
+@sweep_option("devices", "rate")
 @seed_option
 @json_option
 @plot_option
 @figures_option
-def capture(*, as_json: bool, plot: Path | None, figures: Path | None, seed: int, method: str, **options: Any) -> None:
+def capture(
+    *,
+    as_json: bool,
+    plot: Path | None,
+    figures: Path | None,
+    seed: int,
+    method: str,
+    sweep: str | None,
+    **options: Any,
+) -> None:
     """Coverage, frame capture, demodulation paths, success and throughput of one gateway.
 
     Rayleigh fading, path-loss exponent 4, 868 MHz, 14 dBm. A frame is captured when its SNR and its SINR against the
@@ -67,6 +79,9 @@ def capture(*, as_json: bool, plot: Path | None, figures: Path | None, seed: int
         return
     if plot is not None:
         check_suffix(plot)
+    if sweep is not None:
+        _sweep(sweep, options, method, as_json=as_json)
+        return
     answer = _answer(options)
     report = answer.as_json()
     if method == "simulation":
@@ -81,24 +96,55 @@ def capture(*, as_json: bool, plot: Path | None, figures: Path | None, seed: int
         _tell(report)
 
 
+def _sweep(text: str, options: dict[str, Any], method: str, *, as_json: bool) -> None:
+    """Many numbers of devices or rates under one allocation; an optimised one would be another at each point."""
+    from dataclasses import replace
+
+    from planning.models.airtimes import application_bytes
+    from planning.models.capture_answer import allocation_for
+    from planning.models.capture_model import capture as captured
+
+    name, values = read_sweep(text, ("devices", "rate"))
+    if method != "model" or options["allocation"] == "optimised":
+        raise BadInput("a sweep is of the model, with the allocation uniform, distance or equal-load")
+    if name == "devices":
+        whole(name, values)
+    question = _asked(options)
+    traffic = question.traffic
+    traffic = replace(traffic, devices=values) if name == "devices" else replace(traffic, rate_per_s=values)
+    found = captured(
+        allocation_for(question), traffic, radius_m=question.radius_m, readings=question.readings, paths=question.paths
+    )
+    names = ("coverage", "capture", "drop", "success")
+    import numpy as np
+
+    columns = {one: np.broadcast_to(getattr(found, one), values.shape) for one in names}
+    columns["throughput_bytes_per_s"] = found.throughput_bytes_per_s(application_bytes(question.payload_bytes))
+    print_sweep(name, values, columns, "model", as_json=as_json)
+
+
 def _answer(options: dict[str, Any]) -> CaptureAnswer:
-    from planning.models.capture_answer import CaptureQuestion, answer_capture
+    from planning.models.capture_answer import answer_capture
+
+    return answer_capture(_asked(options))
+
+
+def _asked(options: dict[str, Any]) -> CaptureQuestion:
+    from planning.models.capture_answer import CaptureQuestion
     from planning.models.capture_model import Readings
 
-    return answer_capture(
-        CaptureQuestion(
-            devices=options["devices"],
-            allocation=options["allocation"],
-            payload_bytes=options["payload"],
-            coding_rate=options["coding_rate"],
-            rate_per_s=options["rate"],
-            population=options["population"],
-            radius_m=options["radius_m"],
-            channels=options["channels"],
-            paths=options["paths"],
-            readings=Readings(options["inter_sf"], options["mixing"]),
-            printed_shares=options["printed_shares"],
-        )
+    return CaptureQuestion(
+        devices=options["devices"],
+        allocation=options["allocation"],
+        payload_bytes=options["payload"],
+        coding_rate=options["coding_rate"],
+        rate_per_s=options["rate"],
+        population=options["population"],
+        radius_m=options["radius_m"],
+        channels=options["channels"],
+        paths=options["paths"],
+        readings=Readings(options["inter_sf"], options["mixing"]),
+        printed_shares=options["printed_shares"],
     )
 
 

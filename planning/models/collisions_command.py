@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from planning.models.figures import check_suffix, figures_option, plot_option, redraw, save
+from planning.models.sweep import print_sweep, read_sweep, sweep_option, whole
 from spectrum.errors import BadInput
 from terminal.command import emit_json, json_option, progress, seed_option
 
@@ -34,12 +35,20 @@ DRAWN_GATEWAYS: Final = 16  # collisions_model.MOST_GATEWAYS, without its import
 @click.option("--rate", type=float, default=1.0 / 600.0, show_default="1/600", help="Frames/s of one device.")
 @click.option("--method", type=click.Choice(("model", "simulation")), default="model", show_default=True)
 @click.option("--distribution", help="REF,INT, e.g. 12,12: also list P(largest number of SF INT frames <= x).")
+@sweep_option("devices", "rate")
 @seed_option
 @json_option
 @plot_option
 @figures_option
 def collisions(
-    *, as_json: bool, plot: Path | None, figures: Path | None, seed: int, method: str, **options: Any
+    *,
+    as_json: bool,
+    plot: Path | None,
+    figures: Path | None,
+    seed: int,
+    method: str,
+    sweep: str | None,
+    **options: Any,
 ) -> None:
     """Outage of device groups and gateways, with symbol-wise collisions and demodulation paths.
 
@@ -63,6 +72,9 @@ def collisions(
     network, devices = _network(options), _devices(options["devices"])
     if plot is not None and network.links.shape[1] > DRAWN_GATEWAYS:
         raise BadInput(f"a plot shows the model, which takes {DRAWN_GATEWAYS} gateways at most: leave --plot out")
+    if sweep is not None:
+        _sweep(network, devices, sweep, options["rate"], method, as_json=as_json)
+        return
     report = _report(network, devices, options["rate"], method, seed)
     if options["distribution"]:
         report["largest_interferers"] = _distribution(network, report, options["distribution"], seed)
@@ -76,6 +88,31 @@ def collisions(
         emit_json(report)
     else:
         _tell(report)
+
+
+def _sweep(network: Network, devices: list[float], text: str, rate_per_s: float, method: str, *, as_json: bool) -> None:
+    """Outages for many numbers of devices a group (alike in all groups), or many rates of a device."""
+    import numpy as np
+
+    from planning.models.collisions_answer import traffic_of
+    from planning.models.collisions_model import correlated_outage, gateways
+
+    name, values = read_sweep(text, ("devices", "rate"))
+    if method != "model":
+        raise BadInput("a sweep is of the model: leave --method simulation out")
+    if name == "devices":
+        each, rates = np.ones(network.links.shape[0]), whole(name, values) * rate_per_s
+        traffic_of(network, [1.0], rate_per_s)
+    else:
+        each, rates = np.broadcast_to(np.asarray(devices), network.links.shape[:1]), values
+        for edge in (values.min(), values.max()):
+            traffic_of(network, devices, float(edge))
+    traffic = rates[:, np.newaxis] * each
+    at = gateways(network, traffic)
+    outage = correlated_outage(network, at, traffic)
+    columns = {f"device_outage_{index + 1}": outage[:, index] for index in range(outage.shape[1])}
+    columns |= {f"gateway_outage_{index + 1}": at.outage[:, index] for index in range(at.outage.shape[1])}
+    print_sweep(name, values, columns, "model", as_json=as_json)
 
 
 def _network(options: dict[str, Any]) -> Network:

@@ -169,6 +169,22 @@ def answer_latency(question: LatencyQuestion, rate_per_s: float, method: str | N
     )
 
 
+def sweep_latency(
+    question: LatencyQuestion, rates_per_s: Floats, devices: Floats, method: str | None = None
+) -> tuple[str, dict[str, Floats]]:
+    """`answer_latency` for many rates and numbers of devices at once, shapes (points,): the method and the columns."""
+    airtime, bands = question.airtime_s(), question.bands
+    check_rates(rates_per_s, question.capacity_per_s(), "the capacity of one device")
+    chosen = method or best_method(bands)
+    wait_s, ratios = waits_by(question, rates_per_s, chosen), ratios_by(question, rates_per_s)
+    collided = collision_probabilities(bands, airtime, rates_per_s, ratios, devices)
+    columns = {"wait_s": wait_s, "latency_s": airtime + wait_s}
+    for index, band in enumerate(bands):
+        columns[f"service_ratio_{band.name}"] = ratios[:, index]
+        columns[f"collision_probability_{band.name}"] = collided[:, index]
+    return chosen, columns
+
+
 def waits_by(question: LatencyQuestion, rates_per_s: Floats, method: str) -> Floats:
     """Mean wait in seconds by one method, steps 1 and 2 of the scheduler included, shape (rates,).
 

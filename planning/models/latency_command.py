@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from planning.models.figures import check_suffix, figures_option, plot_option, redraw, save
+from planning.models.sweep import print_sweep, read_sweep, sweep_option, whole
 from spectrum.errors import BadInput
 from terminal.command import emit_json, json_option, progress, seed_option
 
@@ -38,12 +39,20 @@ COLLISION_PACKETS: Final = 100_000  # of all devices, a replication
     type=click.Choice(METHODS),
     help="How to find the wait. Default: exact for bands of one duty cycle, else refined.",
 )
+@sweep_option("load", "rate", "devices")
 @seed_option
 @json_option
 @plot_option
 @figures_option
 def latency(
-    *, as_json: bool, plot: Path | None, figures: Path | None, seed: int, method: str | None, **options: Any
+    *,
+    as_json: bool,
+    plot: Path | None,
+    figures: Path | None,
+    seed: int,
+    method: str | None,
+    sweep: str | None,
+    **options: Any,
 ) -> None:
     """Wait, latency, sub-band use and collisions of class A LoRaWAN devices under duty cycle.
 
@@ -64,6 +73,9 @@ def latency(
     if plot is not None:
         check_suffix(plot)
     question = _question(options)
+    if sweep is not None:
+        _sweep(question, sweep, options, method, as_json=as_json)
+        return
     rate_per_s = _rate(question, options["rate"], options["load"])
     from planning.models.latency_answer import answer_latency, best_method
 
@@ -80,6 +92,28 @@ def latency(
         emit_json(report)
     else:
         _tell(question, answer, report)
+
+
+def _sweep(question: LatencyQuestion, text: str, options: dict[str, Any], method: str | None, *, as_json: bool) -> None:
+    """Wait, latency, service ratios and collisions for many loads, rates or numbers of devices."""
+    import numpy as np
+
+    from planning.models.latency_answer import sweep_latency
+
+    name, values = read_sweep(text, ("load", "rate", "devices"))
+    if question.sf_shares or method in ("simulation", "jockeying"):
+        raise BadInput("a sweep is of one spreading factor and of the methods exact, refined and half-mmc")
+    if name == "devices":
+        rates, devices = np.full(values.shape, _rate(question, options["rate"], options["load"])), whole(name, values)
+    else:
+        if options["rate"] is not None or options["load"] is not None:
+            raise BadInput(f"--sweep {name} stands for --rate and --load: leave those out")
+        if name == "load" and not ((values > 0.0) & (values < 1.0)).all():
+            raise BadInput("every load must be above 0 and below 1: at 1 the wait grows without end")
+        rates = values * (question.capacity_per_s() if name == "load" else 1.0)
+        devices = np.full(values.shape, float(question.devices))
+    chosen, columns = sweep_latency(question, rates, devices, method)
+    print_sweep(name, values, columns, chosen, as_json=as_json)
 
 
 def _question(options: dict[str, Any]) -> LatencyQuestion:

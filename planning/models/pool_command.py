@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planning.models.figures import check_suffix, figures_option, plot_option, redraw, save
+from planning.models.sweep import print_sweep, read_sweep, sweep_option, whole
 from spectrum.errors import BadInput
 from terminal.command import emit_json, json_option, progress, seed_option
 
@@ -75,12 +76,14 @@ SLOT_OPTIONS = ("guard_s", "subchannels", "sub_band")
     show_default=True,
     help="Simulation: next to a random request, one report to its end, or all in turn.",
 )
+@sweep_option("devices", "error-rate", "target", "reports-per-interval")
 @plot_option
 @figures_option
 @seed_option
 @json_option
 def pool(
     *,
+    sweep: str | None,
     as_json: bool,
     seed: int,
     plot: Path | None,
@@ -118,6 +121,9 @@ def pool(
         check_suffix(plot)
     from planning.models.pool_answer import answer_pool
 
+    if sweep is not None:
+        _sweep(sweep, given, as_json=as_json)
+        return
     question = _question(given)
     answer = answer_pool(question)
     rng = np.random.default_rng(seed)
@@ -130,6 +136,35 @@ def pool(
         emit_json({**answer.as_json(), **_simulated_json(beside, scheduler)})
     else:
         _print(answer, beside)
+
+
+def _sweep(text: str, given: dict[str, Any], *, as_json: bool) -> None:
+    """Mean, variance and capacity by the normal law, which is a formula; the exact law takes a transform a point."""
+    from planning.models.pool_design import check_target, normal_capacity
+    from planning.models.pool_load import Reporting, pool_mean_and_variance
+
+    name, values = read_sweep(text, ("devices", "error-rate", "target", "reports-per-interval"))
+    key = name.replace("-", "_")
+    if given["method"] != "clt" or given["capacity"] is not None or given["report_bytes"] is not None:
+        raise BadInput("a sweep of the pool is of --method clt, without --capacity and --report-bytes")
+    if key != "devices" and given["devices"] is None:
+        raise BadInput("give --devices, or sweep them")
+    point = {one: given[one] for one in ("error_rate", "max_transmissions", "reports_per_interval", "arrivals")}
+    if key == "devices":
+        whole("devices", values)
+    for edge in (values.min(), values.max()):  # all that is asked of a value is a range
+        at = {**point, "target": given["target"], key: float(edge)}
+        check_target(Reporting(**{one: at[one] for one in point}), at["target"])
+    at = {**point, "devices": given["devices"], "target": given["target"], key: values}
+    law = (at["devices"], at["error_rate"], at["max_transmissions"])
+    mean, variance = pool_mean_and_variance(*law, at["reports_per_interval"], at["arrivals"])
+    capacity = normal_capacity(*law, at["target"], at["reports_per_interval"], at["arrivals"])
+    shape = values.shape
+    columns = {"capacity": capacity, "mean": mean, "variance": variance}
+    import numpy as np
+
+    shown = {column: np.broadcast_to(found, shape) for column, found in columns.items()}
+    print_sweep(key, values, shown, "clt", as_json=as_json)
 
 
 def _question(given: dict[str, Any]) -> PoolQuestion:

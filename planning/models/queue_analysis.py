@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from planning.models.loss_queue import (
     Bounds,
@@ -20,7 +21,7 @@ from planning.models.loss_queue import (
     erlang_b,
     markov_bounds,
 )
-from planning.models.residual_chain import STATES_LIMIT, exact_blocking
+from planning.models.residual_chain import STATES_LIMIT, exact_blocking, exact_over_outages
 from spectrum.errors import BadInput
 
 if TYPE_CHECKING:
@@ -94,6 +95,40 @@ def answer_markov(queue: Queue, rate_per_s: float) -> QueueAnswer:
     blocking = float(erlang_b(queue.servers, load))
     bounds, busy = markov_bounds(queue.servers, load), busy_servers_markov(queue.servers, load)
     return QueueAnswer("erlang-b", blocking, None, bounds, busy, received, load)
+
+
+def sweep_markov(servers: int, *, rate: ArrayLike, service_time: ArrayLike, outage: ArrayLike) -> dict[str, Floats]:
+    """`answer_markov` for many rates per s, mean service times in s or outages at once; all broadcast."""
+    rates, times, lost = np.broadcast_arrays(
+        *(np.asarray(one, dtype=np.float64) for one in (rate, service_time, outage))
+    )
+    for name, values, good in (
+        ("rate", rates, rates > 0.0),
+        ("service time", times, times > 0.0),
+        ("outage", lost, (lost >= 0.0) & (lost <= 1.0)),
+    ):
+        if not good.all():
+            raise BadInput(f"the {name} of every point must be in range, got {values[~good][0]:g}")
+    load = rates * (1.0 - lost) * times
+    blocking, bounds = erlang_b(servers, load), markov_bounds(servers, load)
+    return {
+        "blocking": blocking,
+        "lower": bounds.lower,
+        "upper": bounds.upper,
+        "approximation": bounds.approximation,
+        "utilisation": load * (1.0 - blocking) / servers,
+    }
+
+
+def sweep_outage(queue: Queue, arrivals: DegenerateArrivals, outages: Floats, states_limit: int) -> dict[str, Floats]:
+    """Exact blocking and utilisation of `answer_degenerate` for many outages: one chain, all of them at once."""
+    if not np.all((outages >= 0.0) & (outages <= 1.0)):
+        raise BadInput("the outage of every point must be a probability between 0 and 1")
+    blocking = exact_over_outages(
+        queue.servers, arrivals, queue.service, outages, tie=queue.tie, states_limit=states_limit
+    )
+    load = arrivals.rate_per_s * (1.0 - outages) * queue.service.mean_s
+    return {"blocking": blocking, "utilisation": load * (1.0 - blocking) / queue.servers}
 
 
 def answer_degenerate(

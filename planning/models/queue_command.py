@@ -10,6 +10,7 @@ import click
 
 from planning.models.figures import check_suffix, figures_option, plot_option, redraw, save
 from planning.models.number_list import NumberList
+from planning.models.sweep import print_sweep, read_sweep, sweep_option
 from spectrum.errors import BadInput
 from terminal.command import emit_json, json_option, seed_option
 
@@ -97,12 +98,19 @@ class Question:
     metavar="COUNT",
     help="Also simulate COUNT arrivals and report the blocking with its 99 % interval.",
 )
+@sweep_option("rate", "service-time", "outage")
 @plot_option
 @figures_option
 @seed_option
 @json_option
 def queue(
-    as_json: bool, seed: int, plot: Path | None, figures: Path | None, simulate: int | None, **given: Any
+    as_json: bool,
+    seed: int,
+    plot: Path | None,
+    figures: Path | None,
+    simulate: int | None,
+    sweep: str | None,
+    **given: Any,
 ) -> None:
     """Blocking of n servers without a waiting room (G/D/n/n): exact where possible, with bounds beside it.
 
@@ -129,6 +137,9 @@ def queue(
     if plot is not None:
         check_suffix(plot)
     rng = np.random.default_rng(seed)
+    if sweep is not None:
+        _sweep(sweep, given, rng, as_json=as_json)
+        return
     question = _question(rng, **given)
     answer = question.answer(rng)
     beside = question.simulated(simulate, rng) if simulate else None
@@ -141,6 +152,26 @@ def queue(
         emit_json({"servers": question.queue.servers, **answer.as_json(), **extra})
     else:
         _print(answer, beside)
+
+
+def _sweep(text: str, given: dict[str, Any], rng: np.random.Generator, *, as_json: bool) -> None:
+    """Poisson arrivals over any of the names; gaps from a list over the outage."""
+    from planning.models import queue_analysis as analysis
+    from planning.models.loss_queue import DegenerateArrivals
+
+    name, values = read_sweep(text, ("rate", "service-time", "outage"))
+    key = name.replace("-", "_")
+    one = (float(values[0]),) if name == "service-time" else float(values[0])
+    question = _question(rng, **{**given, key: one})
+    if isinstance(question.arrivals, DegenerateArrivals) and name == "outage":
+        columns = analysis.sweep_outage(question.queue, question.arrivals, values, question.states_limit)
+        print_sweep(key, values, columns, "chain", as_json=as_json)
+    elif isinstance(question.arrivals, float):
+        point = {"rate": question.arrivals, "service_time": question.queue.service.mean_s, "outage": given["outage"]}
+        columns = analysis.sweep_markov(question.queue.servers, **{**point, key: values})
+        print_sweep(key, values, columns, "erlang-b", as_json=as_json)
+    else:
+        raise BadInput("a sweep is over markov arrivals, or over the outage of degenerate ones")
 
 
 def _question(rng: np.random.Generator, **given: Any) -> Question:

@@ -87,6 +87,47 @@ def exact_blocking(
     return ChainResult(blocking, at_least[:-1] - at_least[1:], len(states))
 
 
+def exact_over_outages(
+    servers: int,
+    arrivals: DegenerateArrivals,
+    service: Service,
+    outages: Floats,
+    *,
+    tie: str = "open",
+    states_limit: int = STATES_LIMIT,
+) -> Floats:
+    """`exact_blocking`'s blocking for many outages in [0, 1], shape (points,): the states are those of any outage, and
+    the step is (1 - outage) times that of a received arrival and outage times that of a lost one.
+    """
+    check_servers(np.asarray(servers))
+    received = _Steps(arrivals, service, 0.0, tie)
+    lost = _Steps(arrivals, service, 1.0, tie)
+    usable = min(servers, received.most_busy + 1)
+    states = _reachable(usable, _Steps(arrivals, service, 0.5, tie), min(states_limit, CELLS_LIMIT // usable))
+    taken, passed = (_transitions(states, steps).T.tocsr() for steps in (received, lost))
+    full = sum(
+        probability * (states[:, -1] > gap)
+        for gap, probability in zip(received.gaps, received.gap_probabilities, strict=True)
+    )
+    blocking = np.empty(len(outages))
+    together = max(1, CELLS_LIMIT // len(states))
+    for begin in range(0, len(outages), together):
+        outage = outages[begin : begin + together]
+        weights = np.zeros((len(states), len(outage)))
+        weights[np.flatnonzero(~states.any(axis=1))[0]] = 1.0
+        for _ in range(ITERATIONS_LIMIT):
+            step = (1.0 - outage) * (taken @ weights) + outage * (passed @ weights)
+            following = STAYING * weights + (1.0 - STAYING) * step
+            moved = float(np.abs(following - weights).sum(axis=0).max())
+            weights = following
+            if moved < TOLERANCE:
+                break
+        else:
+            raise Failed("the exact chain did not settle: simulate instead")
+        blocking[begin : begin + together] = full @ weights / weights.sum(axis=0)
+    return blocking
+
+
 class _Steps:
     """From one arrival to the next: a gap passes, the arrival is received or not, and takes a free server or none."""
 
