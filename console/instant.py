@@ -8,7 +8,7 @@ from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase
 from console import views
 from console.past_events import PastEvents
-from console.rows import row_at
+from console.rows import lately_of, row_at
 from controller.transmitters import KIND as AIRTIME
 from spectrum.duty_cycle import WINDOW_S
 from spectrum.errors import BadInput
@@ -34,7 +34,8 @@ def state_at(site: Site, database: ChannelStatusDatabase, sensors: list[str], at
     rows = {name: row_at(database, site.name, name, at_s, LONGEST_S) for name in sensors}
     reports = [report for row in rows.values() if row is not None for report in row.as_reports()]
     leases = [lease for lease in found.leases.values() if lease is not None]
-    channels = views.channels_view(site, reports, leases, word, at_s)
+    lately = lately_of([row for row in rows.values() if row is not None], at_s)
+    channels = views.channels_view(site, reports, leases, word, at_s, lately)
     if found.sensing is not None:
         channels["sensing"] = found.sensing
     health: dict[str, Json] = {

@@ -17,6 +17,7 @@ from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, Entry
 from console import views
 from console.events import audit_view, event_view
+from console.rows import Row, lately_of, row_of
 from controller.operators import OperatorsWord, read_word
 from spectrum.report import ChannelReport
 from spectrum.site_file import Site
@@ -27,6 +28,7 @@ Json = dict[str, Any]
 STATE_KINDS: Final = ("channels", "leases", "devices", "gateways", "sensors", "duty", "operators")
 LEASE_EVENTS: Final = frozenset({"granted", "forced", "confirmed", "renewed", "released", "expired", "restored"})
 LIVE_STREAM: Final = "spectrum-100ms:"
+DIGEST_STREAM: Final = "spectrum-1s:"
 
 # No part of the reading takes more than this share of the time.
 RECORDS_SHARE: Final = 0.05
@@ -34,6 +36,8 @@ RECORDS_SHARE: Final = 0.05
 PAGE: Final = 2_000
 # Events that one message carries to the page; of more only the newest, with the number of those left out.
 MOST_EVENTS: Final = 200
+# Rows of one sensor that one message carries: half a second of them.
+MOST_ROWS: Final = 5
 # Devices whose last lease is remembered.
 MOST_LAST: Final = 20_000
 
@@ -90,6 +94,7 @@ class Reader:
         self._links: dict[str, Json] = {}
         self._radios: dict[str, Json] = {}
         self._kpis: dict[str, Json] = {}
+        self._digests: dict[str, Row] = {}
         self._last: OrderedDict[str, Lease] = OrderedDict()
         self._uplink_s: dict[str, float] = {}
         self._cadence = {
@@ -144,17 +149,21 @@ class Reader:
         sensors = {sensor.name for sensor in self._site.sensor} | set(self._health)
         wanted = {"events": places.events, "audit": places.audit}
         for name in sorted(sensors):
-            # A waterfall begins now: what lies behind is asked for as history.
-            wanted[LIVE_STREAM + name] = places.spectrum.setdefault(name, records.entry_id_at(now_s - 1.0))
+            for stream in (LIVE_STREAM + name, DIGEST_STREAM + name):
+                # A waterfall begins now: what lies behind is asked for as history.
+                wanted[stream] = places.spectrum.setdefault(stream, records.entry_id_at(now_s - 1.0))
         found = self._database.read_many(self._site.name, wanted, PAGE)
         rows: list[msgspec.Raw] = []
         for stream, entries in found.items():
             if not entries:
                 continue
             place = entries[-1].entry_id
-            if stream.startswith(LIVE_STREAM):
-                places.spectrum[stream.removeprefix(LIVE_STREAM)] = place
-                rows += [msgspec.Raw(entry.value) for entry in entries[-5:]]
+            if stream in places.spectrum:
+                places.spectrum[stream] = place
+                if stream.startswith(LIVE_STREAM):
+                    rows += [msgspec.Raw(entry.value) for entry in entries[-MOST_ROWS:]]
+                elif (row := row_of(entries[-1].value)) is not None:
+                    self._digests[row.sensor] = row
             elif stream == "events":
                 places.events = place
                 for entry in entries:
@@ -163,7 +172,8 @@ class Reader:
                 places.audit = place
         messages = [*self._event_messages(found["events"], now_s), *self._audit_messages(found["audit"], now_s)]
         if rows:
-            messages.append(message("spectrum", {"time_s": now_s, "rows": [row_view(row) for row in rows]}))
+            # A row goes to the page as its sensor wrote it.
+            messages.append(message("spectrum", {"time_s": now_s, "rows": rows}))
         return messages
 
     def _records(self, now_s: float) -> list[Message]:
@@ -203,11 +213,13 @@ class Reader:
 
     def _channels(self, reports: Sequence[ChannelReport], now_s: float) -> list[Message]:
         """The channel map when anything was sensed, leased or said since, else once a second for the ages."""
-        shown = ({(report.sensor, report.time_s) for report in reports}, self._leases, self._word, int(now_s))
+        sensed = {(report.sensor, report.time_s) for report in reports}
+        shown = (sensed, self._leases, self._word, [row.time_s for row in self._digests.values()], int(now_s))
         if shown == self._shown:
             return []
         self._shown = shown
-        return self._new("channels", views.channels_view(self._site, reports, self._leases, self._word, now_s))
+        lately = lately_of(self._digests.values(), now_s)
+        return self._new("channels", views.channels_view(self._site, reports, self._leases, self._word, now_s, lately))
 
     def _is_due(self, name: str, now_s: float) -> bool:
         return now_s >= self._cadence[name].due_s
@@ -267,11 +279,6 @@ class Reader:
 def message(kind: str, view: Json) -> Message:
     """A message with its JSON."""
     return Message(kind, records.encode(view))
-
-
-def row_view(value: msgspec.Raw) -> msgspec.Raw:
-    """A row of a waterfall goes to the page as the sensor wrote it."""
-    return value
 
 
 def _without_time(data: bytes) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -125,6 +126,17 @@ def row_at(database: ChannelStatusDatabase, site: str, sensor: str, at_s: float,
                     best = row
                 break
     return best
+
+
+def lately_of(rows: Iterable[Row], now_s: float) -> dict[str, tuple[float, float]]:
+    """Peak and share of busy intervals by subchannel, the strongest of the rows that are not older than LATE_S."""
+    found: dict[str, tuple[float, float]] = {}
+    for row in rows:
+        for values in row.cells if now_s - row.end_s <= LATE_S else ():
+            cell = row.cell(values)
+            peak, share = found.get(cell["key"], (-math.inf, 0.0))
+            found[cell["key"]] = max(peak, cell["peak_dbfs"]), max(share, cell["busy_share"])
+    return found
 
 
 def row_of(value: bytes) -> Row | None:

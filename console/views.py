@@ -19,6 +19,9 @@ from spectrum.status import Lease
 
 Json = dict[str, Any]
 
+# By key of a subchannel: peak in dBFS and share of busy intervals of the newest second (or ten).
+Lately = Mapping[str, tuple[float, float]]
+
 # The page shows no more of each than a person can look through; what is left out is counted.
 MOST_DEVICES: Final = 2_000
 MOST_LEASES: Final = 2_000
@@ -46,9 +49,14 @@ def finite(value: float | None, digits: int = 2) -> float | None:
 
 
 def channels_view(
-    site: Site, reports: Sequence[ChannelReport], leases: Sequence[Lease], word: OperatorsWord, now_s: float
+    site: Site,
+    reports: Sequence[ChannelReport],
+    leases: Sequence[Lease],
+    word: OperatorsWord,
+    now_s: float,
+    lately: Lately | None = None,
 ) -> Json:
-    """Kind `channels`: every subchannel with what is sensed, said and leased."""
+    """Kind `channels`: every subchannel with what is sensed, said and leased. lately: from the newest digests."""
     subchannels = every_subchannel(site)
     table = site.controller
     newest_s = max((report.time_s + report.interval_s for report in reports), default=-math.inf)
@@ -64,6 +72,7 @@ def channels_view(
     for cell in subchannels:
         heard = fresh.get(cell) or stale.get(cell) or []
         row = channel_view(cell, heard, sensors, now_s)
+        row["peak_dbfs"], row["busy_share"] = (lately or {}).get(row["key"], (None, None))
         rule = word.rule(row["key"])
         row["rule"], row["leases_now"], row["leases_next"] = rule, now[cell], coming[cell]
         row["state"] = channel_state(rule, row["busy"], now[cell], is_fresh=cell in fresh)

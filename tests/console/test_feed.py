@@ -311,6 +311,19 @@ def test_unchanged_states_are_not_sent_again() -> None:
     assert sent.get("channels", 0) <= 11, "nothing new is sensed: once a second is enough"
 
 
+def test_a_burst_between_two_looks_is_shown_by_its_second() -> None:
+    database = MemoryDatabase()
+    reader = Reader(SITE, database, time.time, time.monotonic)
+    reader.look()
+    cell = ["868300000/125000", -20.0, -38.0, -41.0, -39.0, 0.06, 0.05, 0.0, 0.1, 0.2, 0.1, None]
+    digest = {"sensor": "roof", "time_s": time.time() - 1.0, "interval_s": 1.0, "cells": [cell]}
+    database.append("s", "spectrum-1s:roof", [records.encode(digest)])
+    database.publish("s", [report(-45.0)])
+    (told,) = [records.decode(one.data) for one in reader.look() if one.kind == "channels"]
+    row = next(row for row in told["subchannels"] if row["key"] == "868300000/125000")
+    assert (row["busy"], row["energy_dbfs"], row["peak_dbfs"], row["busy_share"]) == (False, -45.0, -20.0, 0.06)
+
+
 def test_a_flood_of_events_is_cut_and_counted() -> None:
     database = MemoryDatabase()
     reader = Reader(SITE, database, time.time, time.monotonic)

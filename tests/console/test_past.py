@@ -153,6 +153,7 @@ def test_everything_at_an_instant(recorded) -> None:
     assert (state["time_s"], state["feed"]["state"]) == (at_s, "past")
     rows = {row["key"]: row for row in state["channels"]["subchannels"]}
     assert (rows[recorded.loud_key]["busy"], rows[recorded.loud_key]["state"]) == (True, "busy")
+    assert (rows[recorded.loud_key]["peak_dbfs"], rows[recorded.loud_key]["busy_share"]) == (-20.0, 1.0)
     assert rows[KEY]["leases_now"] == 1
     assert [lease["lease_id"] for lease in state["leases"]["leases"]] == ["early"]
     assert state["gateways"]["gateways"][0]["state"] == "attached"
