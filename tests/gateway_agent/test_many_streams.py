@@ -12,7 +12,7 @@ from typing import Any
 from channel_status.memory import MemoryDatabase
 from spectrum.site_file import Site
 
-STREAMS = 100
+STREAMS = 500
 
 
 def test_every_stream_is_answered(running_controller: Callable[..., AbstractContextManager[tuple[Site, Any]]]) -> None:
