@@ -160,6 +160,10 @@ def main() -> None:
     found: dict[str, object] = {"machine": machine()}
     for name, case in cases.items():
         found[name] = statistics.median(case() for _ in range(options.repeats))
+    frames, plain = (found[name] for name in list(cases)[-2:])
+    assert isinstance(frames, float)
+    assert isinstance(plain, float)
+    found["ratio of the last two"] = frames / plain
     if options.live > 0:
         found["live"] = live(scene, options.live)
     if options.json:

@@ -51,17 +51,30 @@ class Recording(SourceContext):
 class Air:
     """Plays a Recording to everybody."""
 
+    def __init__(self, kind: type[Recording] = Recording) -> None:
+        self.kind = kind
+
     def follows(self, before: Tuning, after: Tuning) -> bool:
         return False
 
     def __call__(self, tuning: Tuning) -> Recording:
-        return Recording()
+        return self.kind()
+
+
+class Gaps(Recording):
+    """The Recording, of whose source the second block is 1000 samples late and the third 500 more."""
+
+    def blocks(self) -> Iterator[IqBlock]:
+        for i, lost in enumerate((0, 1000, 1500)):
+            yield IqBlock(SAMPLES[i << 17 : i + 1 << 17], (i << 16) + lost, 0.0, lost)
 
 
 @contextmanager
-def serving(limits: Limits | None = None, clients: int | None = 1, **options) -> Iterator[tuple[RtlTcpServer, list]]:
+def serving(
+    limits: Limits | None = None, clients: int | None = 1, air: Air | None = None, **options
+) -> Iterator[tuple[RtlTcpServer, list]]:
     """A server in a thread of its own, and the accounts of the connections it has ended."""
-    server = RtlTcpServer(Air(), limits=limits, **options)
+    server = RtlTcpServer(air or Air(), limits=limits, **options)
     played: list[Played] = []
     thread = threading.Thread(target=lambda: played.extend(server.serve(clients)))
     thread.start()
@@ -103,6 +116,16 @@ def test_what_is_played_arrives_whole_and_settings_go_the_other_way() -> None:
         "RATE 1200000", f"PPM {2**32 - 7}", "CENTER 868500000", "GAIN_MODE 1", "GAIN 254", "AGC 0"
     }  # fmt: skip
     assert played[0].sent_bytes == SAMPLES.size
+
+
+def test_what_a_source_has_lost_is_counted_as_dropped() -> None:
+    with (
+        serving(FLAT, loop=False, air=Air(Gaps)) as (server, played),
+        RtlTcpSource(settings(server), queue_s=5.0, patience=QUICK) as source,
+    ):
+        got, _ = gather(source, 3 << 17)
+    assert np.array_equal(got, SAMPLES[: 3 << 17])
+    assert (played[0].sent_bytes, played[0].dropped_bytes) == (3 << 17, 3000)
 
 
 def test_a_rate_the_dongle_rounds_is_published_as_rounded() -> None:

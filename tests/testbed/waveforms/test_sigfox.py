@@ -118,6 +118,8 @@ def test_its_spectrum_is_narrow_and_its_envelope_one():
     add_pieces(iq, 0, *placed(waveform, 0.0, 0.0, 1.0, RATE_HZ).columns(), TABLE)
     held = np.abs(iq[round(0.5 * TRANSITION_S * RATE_HZ) + 1 : 200])
     np.testing.assert_allclose(held, 1.0, atol=1e-5)
+    # What transitions and edges take is within a fifth of a decibel of the level that was asked for.
+    assert 10 * np.log10(np.mean(np.abs(iq) ** 2)) == pytest.approx(0.0, abs=0.2)
     power = np.abs(np.fft.fft(iq)) ** 2
     offset_hz = np.abs(np.fft.fftfreq(iq.size, 1 / RATE_HZ))
     assert power[offset_hz < 100].sum() > 0.85 * power.sum()
