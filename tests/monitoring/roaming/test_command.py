@@ -83,6 +83,50 @@ def test_a_damaged_parquet_is_one_line(write_folder: Any, capsys: pytest.Capture
     assert "radio.parquet: not readable" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "classify --memory-gb nan",
+        "classify --memory-gb inf",
+        "classify --memory-gb 0.1",
+        "classify --buckets 0",
+        "classify --buckets 100000",
+        "classify --threads 0",
+        "classify --keywords missing.csv",
+        "classify --network missing.toml",
+        "classify --out /proc/nowhere",
+        "platform --storm-per-day 0",
+        "platform --return-window-s nan",
+        "platform --permanent-share nan",
+        "platform --permanent-share 1.5",
+        "platform --top 0",
+        "export --k 1",
+        "evaluate --seed -1",
+    ],
+)
+def test_strange_options_are_one_line(
+    words: str, write_folder: Any, row: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, *options = words.split()
+    folder = write_folder(radio=[row.radio("a")])
+    assert run(airshed, ["roam", command, str(folder), *options]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "content", [bytes(range(256)), b"own = [", b'own = ["abc"]\n', b'own = []\ncountry_mcc = ["1"]\n']
+)
+def test_a_strange_network_table_is_one_line(
+    content: bytes, write_folder: Any, row: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_folder(radio=[row.radio("a")])
+    (folder / "network.toml").write_bytes(content)
+    assert run(airshed, ["roam", "classify", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert "network.toml" in said
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", ["catalog", "report", "platform", "export", "evaluate", "purge"])
 def test_help_teaches(command: str) -> None:
     output = CliRunner().invoke(roam, [command, "--help"]).output
