@@ -24,6 +24,8 @@ def testbed() -> None:
 
     \b
     airshed testbed run hardware/scenes/carrier-868-3.toml
+    airshed testbed record hardware/scenes/dozen.toml --seconds 20 --out /tmp/dozen
+    airshed testbed score /tmp/dozen.sigmf-meta
     airshed testbed rtl-tcp --synthetic --seconds 60
     airshed sense rtl_tcp://127.0.0.1:1234 --seconds 5
     """

@@ -31,9 +31,11 @@ from sensing.opening import Wanted
 from sensing.raster import LORAWAN_CHANNELS
 from sensing.session import SenseOptions, Session
 from sensing.sigmf_files import read_sigmf_header
+from spectrum.errors import BadInput
 from spectrum.eu868 import Subchannel
 from spectrum.report import ChannelReport
 from spectrum.units import db_from_linear, linear_from_db
+from testbed.twin.recording import DATA_SUFFIX, META_SUFFIX
 from testbed.twin.truth import REFERENCE_HZ, Heard, heard_of
 
 Floats = NDArray[np.float64]
@@ -196,6 +198,12 @@ def _by_snr(cells: Cells, truth: Truth, loud: NDArray[np.bool_], law: str) -> It
         }
 
 
+def check_name(path: Path) -> None:
+    """BadInput unless a name is that of a recording of ours."""
+    if path.suffix not in (META_SUFFIX, DATA_SUFFIX):
+        raise BadInput(f"{path}: expected the {META_SUFFIX} of a recording made by `airshed testbed record`")
+
+
 def score(
     path: Path,
     design: Design,
@@ -209,8 +217,9 @@ def score(
 
     calibrated: the sensing knows the ppm of the sensor. advance: told of seconds of the recording as they are sensed.
     """
+    check_name(path)
     read_sigmf_header(path)  # says what is wrong with it, if anything is
-    metadata = json.loads(path.with_suffix(".sigmf-meta").read_text(encoding="utf-8"))
+    metadata = json.loads(path.with_suffix(META_SUFFIX).read_text(encoding="utf-8"))
     heard = heard_of(metadata, str(path), calibrated=calibrated)
     ppm = float(metadata["global"]["airshed:sensor"]["impairments"]["ppm"])
     calibration = Calibration(ppm=ppm) if calibrated else None

@@ -54,6 +54,7 @@ def score(
     subchannels = tuple(Subchannel(center_hz, LORA_BANDWIDTH_HZ) for center_hz in centers_hz) or LORAWAN_CHANNELS
     design = Design(pf=pf, pm=pm, floor=floor)
     interval_s = None if interval_ms is None else interval_ms / 1e3
+    scoring.check_name(recording)
     total_s = find_recording(str(recording)).duration_s
     with progress("sensing, seconds", total_s, quiet=as_json) as advance:
         found = scoring.score(recording, design, interval_s, subchannels, calibrated=not uncalibrated, advance=advance)

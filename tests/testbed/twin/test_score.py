@@ -204,3 +204,5 @@ def test_a_recording_without_truth_is_refused(tmp_path, weak):
     (tmp_path / "other.sigmf-data").write_bytes(bytes(2000))
     with pytest.raises(BadInput, match="holds no truth"):
         score(tmp_path / "other.sigmf-meta", Design())
+    with pytest.raises(BadInput, match="of a recording made by"):
+        score(tmp_path / "other.cu8", Design())
