@@ -77,7 +77,7 @@ def run_sensor(
             source = PacedSource(opened, clock, stop.wait)
         tally.gain_db = source.tuning.gain_db
         subchannels = sensed_subchannels(site, source.tuning)
-        design = Design(pf=table.pf, pm=table.pm)
+        design = Design(pf=table.pf, pm=table.pm, memory_s=table.memory_s)
         config = SensorConfig(
             source.tuning, table.name, subchannels, table.interval_s, design=design, spectrum_bins=table.spectrum_bins
         )
@@ -113,7 +113,7 @@ def _run_sweeps(
         Wanted(table.source, follow=True),
         name=table.name,
         within=tuple(sorted((*site.spectrum.lora, *site.spectrum.sigfox))),
-        design=Design(pf=table.pf, pm=table.pm),
+        design=Design(pf=table.pf, pm=table.pm, memory_s=table.memory_s),
     )
     digests = Waterfall(table.name, None, 0)
     for report in reports_of(options, stop=stop):

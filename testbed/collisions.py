@@ -39,6 +39,11 @@ def collided(transmissions: Sequence[OnAir]) -> int:
     return len(hit)
 
 
+def meeting(transmissions: Sequence[OnAir], occupied: Sequence[Subchannel]) -> int:
+    """How many of the transmissions share spectrum with one of the `occupied` subchannels."""
+    return sum(any(one.subchannel.overlap_hz(cell) > 0.0 for cell in occupied) for one in transmissions)
+
+
 def random_access(
     packets: Sequence[Mapping[str, Any]], subchannels: Mapping[str, Sequence[Subchannel]], seed: int
 ) -> list[OnAir]:

@@ -10,6 +10,7 @@ from terminal.command import LazyGroup
 
 COMMANDS: Final = {
     "run": ("testbed.twin.run_command:run", "the whole site of a scene, in real time or faster"),
+    "check": ("testbed.twin.check_command:check", "a scene file before it is run"),
     "ear": ("testbed.twin.ear_command:ear", "one sensor's dongle of a running site (the site starts it)"),
     "record": ("testbed.twin.record_command:record", "what a sensor of a scene would hear: SigMF with the truth"),
     "score": ("testbed.twin.score_command:score", "true Pf and Pm of the sensing on such a recording"),

@@ -11,6 +11,7 @@ from spectrum.errors import BadInput
 from spectrum.eu868 import SIGFOX_UPLINK, Subchannel, sub_band_at
 
 NAME = "demo"
+SYNTHETIC = "synthetic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +101,4 @@ def free_port() -> int:
 
 def source_of(recording: str | None) -> str:
     """The source as a site file names it: an absolute path, or `synthetic`."""
-    return str(Path(recording).resolve()) if recording else "synthetic"
+    return str(Path(recording).resolve()) if recording not in (None, SYNTHETIC) else SYNTHETIC

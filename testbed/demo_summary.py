@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spectrum.eu868 import Subchannel
-from testbed.collisions import OnAir, collided, random_access
+from testbed.collisions import OnAir, collided, meeting, random_access
 
 
 def summary(
@@ -43,18 +43,14 @@ def summary(
         "grant_ms_p99": float(np.percentile(grant_ms, 99)) if grant_ms else None,
         "collisions_random": collided(at_random),
         "collisions_allocated": collided(allocated),
-        "on_occupied_random": _meeting(at_random, occupied),
-        "on_occupied_allocated": _meeting(allocated, occupied),
+        "on_occupied_random": meeting(at_random, occupied),
+        "on_occupied_allocated": meeting(allocated, occupied),
     }
 
 
 def _on_air(outcome: Mapping[str, Any]) -> OnAir:
     where = Subchannel(outcome["subchannel_hz"], outcome["bandwidth_hz"])
     return OnAir(outcome["device"], where, outcome["start_s"], outcome["start_s"] + outcome["airtime_s"])
-
-
-def _meeting(transmissions: Sequence[OnAir], occupied: Sequence[Subchannel]) -> int:
-    return sum(any(one.subchannel.overlap_hz(cell) > 0.0 for cell in occupied) for one in transmissions)
 
 
 def summary_text(found: Mapping[str, Any]) -> str:

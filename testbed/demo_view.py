@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,11 +50,7 @@ def _table(view: View) -> Any:
     from rich.console import Group
     from rich.table import Table
 
-    table = Table(title=f"airshed demo: {view.elapsed_s:4.0f} of {view.options.seconds:.0f} s", title_justify="left")
-    for name in ("MHz", "kHz", "energy", "floor", "SNR", "Pf", "Pm", "Pr(H1)", "state"):
-        table.add_column(name, justify="right")
-    for report in sorted(view.reports, key=lambda r: (-r.bandwidth_hz, r.subchannel_hz)):
-        table.add_row(*_cells(report), style="red" if report.busy else None)
+    table = report_table(view.reports, f"airshed demo: {view.elapsed_s:4.0f} of {view.options.seconds:.0f} s")
     allocations = Table(title="last allocations", title_justify="left")
     for name in ("device", "technology", "MHz", "attempt", "ms"):
         allocations.add_column(name, justify="right")
@@ -64,6 +60,18 @@ def _table(view: View) -> Any:
         where = f"{outcome['subchannel_hz'] / 1e6:.4f}"
         allocations.add_row(outcome["device"], outcome["technology"], where, attempt, took)
     return Group(table, allocations, progress_line(view))
+
+
+def report_table(reports: Sequence[ChannelReport], title: str) -> Any:
+    """The channel map as a table: one row for each report."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for name in ("MHz", "kHz", "energy", "floor", "SNR", "Pf", "Pm", "Pr(H1)", "state"):
+        table.add_column(name, justify="right")
+    for report in sorted(reports, key=lambda r: (-r.bandwidth_hz, r.subchannel_hz, r.sensor)):
+        table.add_row(*_cells(report), style="red" if report.busy else None)
+    return table
 
 
 def _cells(report: ChannelReport) -> tuple[str, ...]:

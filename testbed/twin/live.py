@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -54,15 +54,23 @@ class LiveSite:
     """Enter it to start everything, leave it to end everything. Enter it from the main thread.
 
     waveforms: sensors are real `airshed sense` processes that hear IQ; else statistical ones of this process.
-    tell: hears of what is being started.
+    tell: hears of what is being started. stop: whoever sets it wants no more of the site, even before all parts are up.
     """
 
-    def __init__(self, scene: Scene, *, waveforms: bool, tell: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        *,
+        waveforms: bool,
+        tell: Callable[[str], None] = lambda line: None,
+        stop: threading.Event | None = None,
+    ) -> None:
         if not scene.gateways:
             raise BadInput(f"scene {scene.name} has no [[gateways]]: a site needs one")
         self.scene, self._waveforms, self._tell = scene, waveforms, tell
         self._stack = ExitStack()
         self._stop = threading.Event()
+        self._unwanted = stop or threading.Event()
         self._clock = SiteClock()
         self._workers: list[Future[None]] = []
         self._feeds: list[EarFeed] = []
@@ -171,7 +179,7 @@ class LiveSite:
         if self._has_lora:
             wanted["the agent"] = self._agent_answers
         deadline = time.monotonic() + START_TIMEOUT_S
-        while wanted:
+        while wanted and not self._unwanted.is_set():
             self.check()
             name, ready = next(iter(wanted.items()))
             if ready():
@@ -208,6 +216,12 @@ class LiveSite:
         for worker in self._workers:
             if worker.done() and (error := worker.exception()) is not None:
                 raise Failed(f"the site came to a halt: {error}") from error
+
+    def halt(self) -> None:
+        """Stop the air, so that what was counted stands still; parts go on until the site is left."""
+        self._stop.set()
+        wait(self._workers)
+        self.check()
 
     def wait(self, until_s: float, stop: threading.Event | None = None, each: Callable[[], None] | None = None) -> None:
         """Let the scene go on until its time `until_s`, or until `stop`; `each` is called four times a second."""

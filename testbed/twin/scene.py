@@ -76,7 +76,7 @@ class Impairments(_Table, frozen=True, kw_only=True):
 
 
 class Sensor(_Table, frozen=True, kw_only=True):
-    """`[[sensors]]`: a dongle on the map. pf, pm: design errors; interval_s: sensing interval of its daemon."""
+    """`[[sensors]]`: a dongle on the map. pf, pm, interval_s, memory_s: of its daemon, see `[[sensor]]` of a site."""
 
     name: Name
     x_m: Coordinate
@@ -88,6 +88,7 @@ class Sensor(_Table, frozen=True, kw_only=True):
     interval_s: Positive = 0.01
     pf: Probability = 0.05
     pm: Probability = 0.1
+    memory_s: Positive = 60.0
     impairments: Impairments = Impairments()
 
     @property
@@ -178,7 +179,7 @@ class Steering(_Table, frozen=True, kw_only=True):
 
     channels: Annotated[int, Meta(ge=1, le=3)] = 3
     lease_s: Positive = 1800.0
-    replan_after_lost: Annotated[int, Meta(ge=1, le=10)] | None = 2
+    replan_after_lost: Annotated[int, Meta(ge=1, le=10)] | None = None
     rx2_for_commands: bool = False
 
 

@@ -101,6 +101,7 @@ class TwinSite:
         self._order = self._transmissions = self._messages = 0
         self._listening: list[LorawanNode] = []
         self._waiting: dict[tuple[str, int], _Report] = {}
+        self.sent_by_controlled: list[Transmission] = []
         self._begin()
 
     def at(self, time_s: float, action: Callable[[], None], order: int = STARTS) -> None:
@@ -211,6 +212,8 @@ class TwinSite:
         )
         if message:
             report.numbers[one.transmission_id] = (message, emission.copy)
+        if member.traffic.controlled:
+            self.sent_by_controlled.append(one)
         self._put(one)
         self.at(one.end_s, lambda: self._frame_ends(one, report), ENDS)
 

@@ -42,7 +42,8 @@ def site_toml(scene: Scene, members: Sequence[Member], ports: Ports, keys: Path)
             {
                 "name": sensor.name, "source": ports.sources[sensor.name], "center_hz": sensor.center_hz,
                 "rate_hz": sensor.rate_hz, "gain_db": sensor.gain_db, "interval_s": sensor.interval_s,
-                "pf": sensor.pf, "pm": sensor.pm, "position_m": (sensor.x_m, sensor.y_m),
+                "pf": sensor.pf, "pm": sensor.pm, "memory_s": sensor.memory_s,
+                "position_m": (sensor.x_m, sensor.y_m),
             },
         )  # fmt: skip
     lines += _gateways(scene, members, ports, keys)

@@ -45,7 +45,13 @@ class StatisticalSensor:
         widths_hz = np.array([cell.bandwidth_hz for cell in self._watched])
         offsets = np.array([cell.center_hz - sensor.center_hz for cell in self._watched]) / (sensor.rate_hz / 2.0)
         self._noise_mw = np.array([mw_from_dbm(noise_dbm(width_hz, self._figure_db)) for width_hz in widths_hz])
-        self.detector = Detector(Design(pf=sensor.pf, pm=sensor.pm), self.interval_s, self.samples, widths_hz, offsets)
+        self.detector = Detector(
+            Design(pf=sensor.pf, pm=sensor.pm, memory_s=sensor.memory_s),
+            self.interval_s,
+            self.samples,
+            widths_hz,
+            offsets,
+        )
         self._rng = np.random.default_rng([scene.seed, sum(sensor.name.encode())])
         self._times_s: list[float] = []
 

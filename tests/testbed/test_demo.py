@@ -56,9 +56,9 @@ def processes_in(folder: Path) -> list[int]:
 
 
 @contextmanager
-def running_demo(folder: Path) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+def running_demo(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
     """A demo that shows that it runs, with its output; killed at the end if it still does."""
-    command = [*AIRSHED, "demo", "--seconds", "60"]
+    command = [*AIRSHED, "demo", "--seconds", "60", *arguments]
     with subprocess.Popen(command, env=environment(folder), stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
         try:
@@ -88,7 +88,7 @@ def run_demo(folder: Path, *arguments: str) -> dict[str, object]:
 
 
 def test_the_loop_closes_and_allocation_helps(tmp_path: Path) -> None:
-    found = run_demo(tmp_path, "--seconds", "6", "--devices", "60", "--seed", "1")
+    found = run_demo(tmp_path, "--recording", "synthetic", "--seconds", "6", "--devices", "60", "--seed", "1")
     attempts = found["attempts"]
     assert isinstance(attempts, list)
     assert found["requests"] == found["granted"] + found["forced"]  # type: ignore[operator]
@@ -110,7 +110,7 @@ def test_on_a_recording(tmp_path: Path, name: str) -> None:
 
 
 def test_interrupting_leaves_nothing_behind(tmp_path: Path) -> None:
-    with running_demo(tmp_path) as (demo, lines):
+    with running_demo(tmp_path, "--no-waveforms") as (demo, lines):
         assert len(processes_in(tmp_path)) >= 5
         demo.send_signal(signal.SIGINT)
         lines.read()
@@ -151,6 +151,9 @@ def test_a_bad_recording_is_one_line(tmp_path: Path, name: str, content: bytes, 
     [
         (["--recording", "missing_868.300M_250k.cu8"], {}, 2, "missing_868.300M_250k.cu8"),
         (["--devices", "0"], {}, 2, "--devices"),
+        (["--loop"], {}, 2, "--recording"),
+        (["--scene", "missing.toml"], {}, 2, "missing.toml"),
+        (["--scene", "missing.toml", "--recording", "synthetic"], {}, 2, "--scene"),
         ([], {"REDIS_URL": "redis://127.0.0.1:1/0"}, 1, "127.0.0.1:1"),
         ([], {"REDIS_URL": "http://somewhere"}, 2, "expected a URL such as redis://"),
     ],
