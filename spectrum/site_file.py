@@ -104,8 +104,8 @@ class SensorTable(_Table, frozen=True):
     source: `synthetic`, a file, `rtlsdr:INDEX-OR-SERIAL`, `rtl_tcp://HOST:PORT`, or lines of power instead of IQ,
     `rtl_power:FILE` or `sx1302:FILE`. center_hz, rate_hz: None for what a recording says itself, and for 868.0125 MHz
     at 2.4 MS/s elsewhere. pf, pm: design errors. memory_s: time constant of the occupancy: a shorter one lets the
-    controller know sooner that a subchannel has turned bad, and be wrong more often. position_m: (east, north) of the site's origin. spectrum_bins: at most
-    so many bins in the rows that the console's waterfall shows, 0 to publish none.
+    controller know sooner that a subchannel has turned bad, and be wrong more often. position_m: (east, north) of the
+    site's origin. spectrum_bins: at most so many bins in the rows that the console's waterfall shows, 0 for none.
     """
 
     name: Name

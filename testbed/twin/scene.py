@@ -5,6 +5,7 @@ Times are seconds from the scene's start, places metres east (x) and north (y) o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -240,6 +241,8 @@ def _objections(scene: Scene) -> list[str]:
     places: list[Sensor | Gateway | Device | Interferer] = [
         *scene.sensors, *scene.gateways, *scene.devices, *scene.interferers
     ]  # fmt: skip
+    if endless := _not_finite(scene, ""):
+        return [f"`{endless}` must be a finite number"]
     names = [*(place.name for place in places), *(group.name for group in scene.device_groups)]
     found = [f"two things are called {name}: every name stands once" for name in sorted(_twice(names))]
     found += [
@@ -261,6 +264,18 @@ def _objections(scene: Scene) -> list[str]:
     if (scene.devices or scene.device_groups) and not scene.gateways:
         found.append("there are devices and no [[gateways]] that could hear them")
     return found
+
+
+def _not_finite(value: object, path: str) -> str:
+    """Where an infinity or NaN stands, empty when nowhere."""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else path
+    inner: list[tuple[str, object]] = []
+    if isinstance(value, msgspec.Struct):
+        inner = [(f"{path}.{name}".lstrip("."), getattr(value, name)) for name in value.__struct_fields__]
+    elif isinstance(value, tuple):
+        inner = [(f"{path}[{number}]", one) for number, one in enumerate(value)]
+    return next((found for name, one in inner if (found := _not_finite(one, name))), "")
 
 
 def _twice(names: Sequence[str]) -> set[str]:

@@ -41,7 +41,9 @@ class SimulatedSite:
         self.backend = SimulatedBackend(scene, site, population(scene))
         self.twin = TwinSite(scene, self.backend, rules)
         self.backend.now = lambda: max(0.0, self.twin.now_s)
-        self._sensors = [StatisticalSensor(scene, sensor) for sensor in scene.sensors]
+        self._sensors = [
+            StatisticalSensor(scene, sensor, min(1.0, ROWS * sensor.interval_s / LOOK_S)) for sensor in scene.sensors
+        ]
         self.intervals = self.records = 0
         self._looked_s = -math.inf
         self.backend.before_asking = self._look_afresh

@@ -28,9 +28,12 @@ Floats = NDArray[np.float64]
 
 
 class StatisticalSensor:
-    """One sensor of a scene. `sense` must be called with ever later times."""
+    """One sensor of a scene. `sense` must be called with ever later times.
 
-    def __init__(self, scene: Scene, sensor: Sensor) -> None:
+    share: of the time that is sensed at all; the memory of the occupancy then spans as many seconds as it should.
+    """
+
+    def __init__(self, scene: Scene, sensor: Sensor, share: float = 1.0) -> None:
         self.sensor, self._scene = sensor, scene
         tuning = Tuning(sensor.center_hz, sensor.rate_hz)
         wanted = tuple(sorted((*scene.spectrum.lora, *scene.spectrum.sigfox)))
@@ -46,7 +49,7 @@ class StatisticalSensor:
         offsets = np.array([cell.center_hz - sensor.center_hz for cell in self._watched]) / (sensor.rate_hz / 2.0)
         self._noise_mw = np.array([mw_from_dbm(noise_dbm(width_hz, self._figure_db)) for width_hz in widths_hz])
         self.detector = Detector(
-            Design(pf=sensor.pf, pm=sensor.pm, memory_s=sensor.memory_s),
+            Design(pf=sensor.pf, pm=sensor.pm, memory_s=share * sensor.memory_s),
             self.interval_s,
             self.samples,
             widths_hz,
