@@ -202,7 +202,9 @@ def _hurt(
         heard = others.snr[senders].T[heard_by[group, j]]
         one = 1.0 / (1.0 + threshold * heard / own[:, j, np.newaxis])
         np.multiply(survives[: 2**j], one, out=survives[2**j : 2 ** (j + 1)])
-    return np.asarray(met.sum(axis=1) - np.matmul(survives[1:].transpose(1, 0, 2), met[:, :, np.newaxis])[:, :, 0].T, dtype=np.float64)
+    return np.asarray(
+        met.sum(axis=1) - np.matmul(survives[1:].transpose(1, 0, 2), met[:, :, np.newaxis])[:, :, 0].T, dtype=np.float64
+    )
 
 
 def _rates(group: Group, shares: Floats) -> Floats:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -192,6 +197,23 @@ def test_a_recording_is_played_at_its_place_and_level(twin, tmp_path):
     assert db(level) == pytest.approx(ear.level_dbfs(played) - 6.02, abs=0.1)  # full scale would be eirp_dbm
     assert np.abs(iq[:48_000]).max() < 0.2 < np.abs(iq[48_000:60_000]).max()
     assert np.abs(iq[192_001:]).max() < 0.2
+
+
+def test_a_recorded_telegram_is_still_read_by_rtl_433_through_the_air(twin, tmp_path):
+    folder = Path(os.environ.get("AIRSHED_RECORDINGS", Path(__file__).parents[4] / "shared" / "recordings"))
+    recording, program = folder / "wmbus_c_868.625M_2400k.cu8", shutil.which("rtl_433")
+    if program is None or not recording.is_file():
+        pytest.skip("needs rtl_433 (apt-get install rtl-433) and the shared recordings")
+    played = twin.carrier_of(
+        kind="recording", file=str(recording), center_hz=868.625e6, bandwidth_hz=2.4e6, x_m=40.0, eirp_dbm=20.0
+    )
+    path = tmp_path / "twin_868.625M_2400k.cu8"
+    path.write_bytes(next(twin.ear_of(played, center_hz=868.625e6).blocks(240_000)).tobytes())
+    asked = [program, "-r", str(path), "-R", "104", "-F", "json"]
+    told = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    # The recording lasts 21.4 ms and is played again and again: four whole times in 100 ms.
+    assert len(told) >= 4
+    assert {json.loads(line)["id"] for line in told} == {60168569}
 
 
 def test_turns_become_whole_numbers_that_wrap():
