@@ -131,25 +131,45 @@ class ControllerService(wire_grpc.ControllerServicer):
         return gateway
 
     async def _read(self, gateway: str, messages: AsyncIterator[wire.AgentMessage], box: Box) -> None:
-        """What an agent says, until it goes. Whatever ends the reading ends the stream."""
+        """What an agent says, until it goes. Whatever ends the reading ends the stream.
+
+        Uplinks that could not be kept are never acknowledged: when the database is back the stream ends, and the agent
+        sends them again on its next one.
+        """
+        kept_uplinks, lost = 0, False
         try:
             async for message in messages:
                 for request in message.requests:
                     self._ask(gateway, request, box)
                 if message.confirmed or message.renewals or message.releases or message.uplinks:
-                    changes = await asyncio.to_thread(self._carry_out, gateway, message)
+                    changes, kept = await asyncio.to_thread(self._carry_out, gateway, message)
+                    lost = lost or not kept
+                    kept_uplinks += 0 if lost else len(message.uplinks)
                     if changes:
                         self._mail.put(box, wire.ControllerMessage(changes=changes))
                 if message.HasField("heartbeat"):
-                    beat = wire.Heartbeat(at_us=records.microseconds(self._office.clock()))
-                    self._mail.put(box, wire.ControllerMessage(heartbeat=beat))
+                    self._beat(box, kept_uplinks)
+                    if lost and await asyncio.to_thread(self._database_answers):
+                        break
+            self._beat(box, kept_uplinks)
         except grpc.RpcError:
             pass  # the agent has gone; the stream ends below
         finally:
             box.put_nowait(None)
 
-    def _carry_out(self, gateway: str, message: wire.AgentMessage) -> list[wire.LeaseChange]:
-        """What an agent says of its leases and receptions, in the database."""
+    def _beat(self, box: Box, kept_uplinks: int) -> None:
+        beat = wire.Heartbeat(at_us=records.microseconds(self._office.clock()), kept_uplinks=kept_uplinks)
+        self._mail.put(box, wire.ControllerMessage(heartbeat=beat))
+
+    def _database_answers(self) -> bool:
+        try:
+            self._database.ping()
+        except DatabaseAway:
+            return False
+        return True
+
+    def _carry_out(self, gateway: str, message: wire.AgentMessage) -> tuple[list[wire.LeaseChange], bool]:
+        """What an agent says of its leases and receptions, in the database; whether all was kept."""
         allocator, now_s = self._office.allocator, self._office.clock()
         changes: list[wire.LeaseChange] = []
         try:
@@ -164,8 +184,9 @@ class ControllerService(wire_grpc.ControllerServicer):
             if message.uplinks:
                 self._database.append(self._site.name, "uplinks", [uplink_record(gateway, u) for u in message.uplinks])
         except DatabaseAway as error:
-            log.warning("what gateway %s said is lost: %s", gateway, error)
-        return changes
+            log.warning("what gateway %s said is not kept: %s", gateway, error)
+            return changes, not message.uplinks
+        return changes, True
 
     def _ask(self, gateway: str, request: wire.LeaseRequest, box: Box) -> None:
         try:

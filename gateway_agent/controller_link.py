@@ -85,6 +85,8 @@ class ControllerLink:
         self._outgoing: queue.SimpleQueue[wire.AgentMessage | None] = queue.SimpleQueue()
         self._waiting: dict[str, _Waiting] = {}
         self._uplinks: deque[wire.Uplink] = deque()
+        self._sent_uplinks: deque[wire.Uplink] = deque()
+        self._acknowledged = 0
         self.dropped_uplinks = 0
         self._state = "connecting"
         self._heard_s = clock()
@@ -205,7 +207,9 @@ class ControllerLink:
             finally:
                 self._state = "connecting"
                 outgoing, self._outgoing = self._outgoing, queue.SimpleQueue()
-                self.keep(_uplinks_left(outgoing))
+                with self._lock:
+                    unheard, self._sent_uplinks, self._acknowledged = self._sent_uplinks, deque(), 0
+                self.keep((*unheard, *_uplinks_left(outgoing)))
                 outgoing.put(None)
         return "the stream ended", answered
 
@@ -227,7 +231,22 @@ class ControllerLink:
                 # beside other messages too: uplinks alone are not answered, and silence would look like a dead peer
                 beat_s = self._clock()
                 message.heartbeat.dropped_uplinks = self.dropped_uplinks
+            self._remember(message.uplinks)
             yield message
+
+    def _remember(self, uplinks: Iterable[wire.Uplink]) -> None:
+        """Reports that go out are kept until the controller says that it has them; beyond the bound they are let go."""
+        with self._lock:
+            self._sent_uplinks.extend(uplinks)
+            while len(self._sent_uplinks) > KEPT_UPLINKS:
+                self._sent_uplinks.popleft()
+                self._acknowledged += 1
+
+    def _acknowledge(self, kept_uplinks: int) -> None:
+        with self._lock:
+            for _ in range(min(kept_uplinks - self._acknowledged, len(self._sent_uplinks))):
+                self._sent_uplinks.popleft()
+            self._acknowledged = max(self._acknowledged, kept_uplinks)
 
     def _came_online(self) -> None:
         """Say again what was not answered, and what was kept."""
@@ -246,6 +265,7 @@ class ControllerLink:
                 waiting = self._waiting.pop(answer.request_id, None)
             if waiting is not None:
                 waiting.answered(answer)
+        self._acknowledge(message.heartbeat.kept_uplinks)
         for change in message.changes:
             self.on_change(change)
         for warning in message.warnings:

@@ -151,12 +151,14 @@ class Uplink(_message.Message):
     def __init__(self, device: _Optional[str] = ..., at_us: _Optional[int] = ..., subchannel_hz: _Optional[int] = ..., rssi_dbm: _Optional[float] = ..., snr_db: _Optional[float] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("at_us", "dropped_uplinks")
+    __slots__ = ("at_us", "dropped_uplinks", "kept_uplinks")
     AT_US_FIELD_NUMBER: _ClassVar[int]
     DROPPED_UPLINKS_FIELD_NUMBER: _ClassVar[int]
+    KEPT_UPLINKS_FIELD_NUMBER: _ClassVar[int]
     at_us: int
     dropped_uplinks: int
-    def __init__(self, at_us: _Optional[int] = ..., dropped_uplinks: _Optional[int] = ...) -> None: ...
+    kept_uplinks: int
+    def __init__(self, at_us: _Optional[int] = ..., dropped_uplinks: _Optional[int] = ..., kept_uplinks: _Optional[int] = ...) -> None: ...
 
 class AgentMessage(_message.Message):
     __slots__ = ("register", "requests", "confirmed", "renewals", "releases", "uplinks", "heartbeat")

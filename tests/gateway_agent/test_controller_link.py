@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from random import Random
 
@@ -13,7 +13,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from channel_status import records
 from channel_status.memory import MemoryDatabase
+from channel_status.protocol import DatabaseAway
 from controller.client import ControllerClient
 from controller.grpc_door import ControllerService, GrpcDoor, is_loopback
 from controller.office import Office
@@ -94,6 +96,67 @@ def test_the_oldest_kept_reports_go_first_and_are_counted(
         link.report(wire.Uplink(device="d", at_us=i))
     assert link.dropped_uplinks == 2
     assert [uplink.at_us for uplink in link._uplinks] == [2, 3, 4]
+
+
+class SometimesAway(MemoryDatabase):
+    """A database that can be away."""
+
+    away = False
+
+    def append(self, site: str, stream: str, values: Sequence[bytes]) -> None:
+        """Append, unless away."""
+        if self.away and stream == "uplinks":
+            raise DatabaseAway("away")
+        super().append(site, stream, values)
+
+    def ping(self) -> None:
+        """Answer, unless away."""
+        if self.away:
+            raise DatabaseAway("away")
+
+
+def test_reports_that_the_database_did_not_keep_come_again_when_it_is_back(
+    running_controller: RunningController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_agent.controller_link.HEARTBEAT_S", 0.05)
+    database = SometimesAway()
+
+    def kept() -> list[int]:
+        return [round(records.decode(entry.value)["time_s"]) for entry in database.read("s", "uplinks")]
+
+    with running_controller(database) as (site, _):
+        link = ControllerLink(site, "gw", rng=Random(1))
+        link.start()
+        until(lambda: link.state == "online")
+        link.report(wire.Uplink(device="d", at_us=1_000_000))
+        until(lambda: kept() == [1])
+        database.away = True
+        for i in range(2, 5):
+            link.report(wire.Uplink(device="d", at_us=i * 1_000_000))
+        time.sleep(0.3)
+        assert kept() == [1]
+        database.away = False
+        until(lambda: set(kept()) == {1, 2, 3, 4})
+        link.close()
+    assert link.undelivered() == []
+    assert kept().count(1) <= 2
+
+
+def test_what_a_broken_stream_may_have_lost_comes_again(running_controller: RunningController) -> None:
+    database = MemoryDatabase()
+    with running_controller(database) as (site, _):
+        link = ControllerLink(site, "gw", rng=Random(1))
+        link.start()
+        until(lambda: link.state == "online")
+        port = int(site.controller.listen.rpartition(":")[2])
+        for i in range(50):
+            link.report(wire.Uplink(device="d", at_us=i * 1_000_000))
+    with running_controller(database, port):
+        until(
+            lambda: {records.decode(entry.value)["time_s"] for entry in database.read("s", "uplinks")} == set(range(50))
+        )
+        link.close()
+    assert link.dropped_uplinks == 0
 
 
 def test_patience_ends_with_a_refusal(site_on: Callable[..., Site], answers: list[wire.LeaseAnswer]) -> None:
