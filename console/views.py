@@ -307,6 +307,7 @@ def duty_view(site: Site, airtime: Mapping[str, Json], gateways: Mapping[str, Js
 def site_view(site: Site, now_s: float, version: str, tick_s: float, history_s: float) -> Json:
     """What does not change while the console runs."""
     from allocation.policies import POLICIES
+    from sensing import impairments, sweeps
 
     bands = (regulated_by(cell) for cell in every_subchannel(site))
     labels = {band.label for band in bands if band is not None} | {"P"}
@@ -335,6 +336,7 @@ def site_view(site: Site, now_s: float, version: str, tick_s: float, history_s: 
             for one in site.device
         ],
         "policies": list(POLICIES),
+        "flags": {**sweeps.FLAGS, **impairments.FLAGS},
         "controller": {
             "policy": table.policy, "attempts": table.attempts, "share": table.share, "guard_s": table.guard_s,
             "horizon_s": table.horizon_s, "status_max_age_s": table.status_max_age_s, "hold_s": table.hold_s,

@@ -45,7 +45,7 @@ class Picture:
     name: str
     place: str
     theme: str = "dark"
-    size: tuple[int, int] = (1360, 940)
+    size: tuple[int, int] = (1280, 900)
     before: Callable[[Page], Any] = lambda page: None
 
 
@@ -117,7 +117,7 @@ def small(png: bytes) -> bytes:
         if len(png) <= LARGEST_BYTES:
             break
         packed = io.BytesIO()
-        Image.open(io.BytesIO(png)).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(
+        Image.open(io.BytesIO(png)).convert("RGB").quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
             packed, "PNG", optimize=True
         )
         png = packed.getvalue()

@@ -36,6 +36,9 @@ export function levelChart(box) {
       chart.setScale("x", { min: from_s, max: to_s });
       chart.setScale("y", { min: low, max: high });
     });
+    // Without a cursor on the chart the legend tells the newest levels.
+    const newest = series[1].findLastIndex((value) => value !== null);
+    if (chart.cursor.left < 0 && newest >= 0) chart.setLegend({ idx: newest });
   }
 
   return {
@@ -61,9 +64,7 @@ function options(width) {
     ticks: { stroke: ink("grid"), width: 1 },
     font: `12px ${getComputedStyle(document.body).fontFamily}`,
   };
-  // Without a cursor on the chart the legend tells the newest level.
-  const level = (self, value, series) =>
-    decibels(value ?? self.data[series].findLast((one) => one !== null) ?? null, "dBFS");
+  const level = (self, value) => decibels(value, "dBFS");
   return {
     width,
     height: HEIGHT,
@@ -77,7 +78,7 @@ function options(width) {
     ],
     series: [
       { label: "time", value: (self, at_s) => (at_s === null ? "–" : `${day(at_s)} ${timeOfDay(at_s)}`) },
-      { label: NAMES[0], stroke: ink("series-1"), fill: ink("series-1-soft"), width: 1.6, value: level, points: { show: false } },
+      { label: NAMES[0], stroke: ink("series-1"), fill: ink("series-1-soft"), fillTo: (self) => self.scales.y.min, width: 1.6, value: level, points: { show: false } },
       { label: NAMES[1], stroke: ink("series-2"), width: 1.8, dash: [7, 4], value: level, points: { show: false } },
       { label: NAMES[2], stroke: ink("series-3"), width: 1.2, dash: [2, 4], value: level, points: { show: false } },
     ],

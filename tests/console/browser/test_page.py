@@ -48,6 +48,10 @@ def test_the_answer_forbids_all_but_its_own(bench: Any) -> None:
     assert "unsafe" not in policy
 
 
+def test_the_site_says_what_flags_tell(bench: Any) -> None:
+    assert "gain" in httpx.get(f"{bench.url}/api/site").json()["flags"]["clipping"]
+
+
 def test_the_past_is_shown_and_left(bench: Any, look: Callable[..., Any]) -> None:
     seen = look(bench)
     seen.connected()
