@@ -117,9 +117,9 @@ def small(png: bytes) -> bytes:
         if len(png) <= LARGEST_BYTES:
             break
         packed = io.BytesIO()
-        Image.open(io.BytesIO(png)).convert("RGB").quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-            packed, "PNG", optimize=True
-        )
+        Image.open(io.BytesIO(png)).convert("RGB").quantize(
+            colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+        ).save(packed, "PNG", optimize=True)
         png = packed.getvalue()
     return png
 

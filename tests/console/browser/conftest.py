@@ -29,15 +29,14 @@ FLAGS: Final = (
 
 # Until a condition holds on a slow machine; nothing waits for so long where all is well.
 PATIENCE_MS: Final = 60_000
-POLL_MS: Final = 40
 PASSWORD: Final = "correct horse battery"
 SEED: Final = 5
 DEVICES: Final = 8
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A Chromium with a new, empty profile."""
+    """A Chromium with a new, empty profile; each page has a context of its own."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
@@ -165,17 +164,25 @@ class Watched:
             self.errors.append(f"{message.text} ({message.location.get('url')})")
 
     def wait(self, condition: str, argument: Any = None) -> None:
-        """Until a JavaScript condition holds. (Playwright's own way to wait needs eval, which the page forbids.)"""
-        deadline = time.monotonic() + PATIENCE_MS / 1e3
-        while not self.page.evaluate(condition, argument):
-            assert time.monotonic() < deadline, f"never came true: {condition} ({argument}); errors: {self.errors}"
-            self.page.wait_for_timeout(POLL_MS)
+        """Until a JavaScript function answers true. (Playwright's own way needs eval, which the page forbids.)"""
+        came = self.page.evaluate(
+            """async ([argument, patience_ms]) => {
+              const end_ms = performance.now() + patience_ms;
+              while (!(await (CONDITION)(argument))) {
+                if (performance.now() > end_ms) return false;
+                await new Promise((done) => setTimeout(done, 40));
+              }
+              return true;
+            }""".replace("CONDITION", condition),
+            [argument, PATIENCE_MS],
+        )
+        assert came, f"never came true: {condition} ({argument}); errors: {self.errors}"
 
     def connected(self) -> None:
         """Until the live feed has brought the channels."""
-        self.wait("document.getElementById('link').dataset.state === 'live' && airshedCounts.messages > 7")
+        self.wait("() => document.getElementById('link').dataset.state === 'live' && airshedCounts.messages > 7")
         if self.page.locator("#view-channels").is_visible():
-            self.wait("document.querySelectorAll('.map-row[data-state]').length > 0")
+            self.wait("() => document.querySelectorAll('.map-row[data-state]').length > 0")
 
     def sign_in(self, user: str = "alice", password: str = PASSWORD) -> None:
         """Through the dialog."""

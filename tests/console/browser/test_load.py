@@ -75,7 +75,7 @@ def test_the_page_keeps_up_and_answers_at_the_next_frames(bench: Any, look: Call
     seen = look(bench)
     seen.connected()
     start = seen.page.evaluate("structuredClone(airshedCounts)")
-    seen.wait("start => airshedCounts.messages > start + 100", start["messages"])
+    seen.wait("start => airshedCounts.messages > start + 60", start["messages"])
     # What is pressed is drawn within two frames, however much comes in meanwhile.
     waited = seen.page.evaluate(
         """async () => {
@@ -102,6 +102,6 @@ def test_ten_waterfalls_run(bench: Any, look: Callable[..., Any]) -> None:
     seen.connected()
     seen.wait("() => document.querySelectorAll('.waterfall canvas').length === 10")
     before = seen.page.evaluate("structuredClone(airshedCounts)")
-    seen.wait("draws => airshedCounts.draws.waterfall > draws + 20", before["draws"]["waterfall"])
+    seen.wait("draws => airshedCounts.draws.waterfall > draws + 10", before["draws"]["waterfall"])
     seen.wait("() => airshedCounts.dropped !== undefined")
     assert seen.page.evaluate("airshedCounts.dropped") == 0, "the page took every message that was sent"

@@ -95,9 +95,10 @@ def test_a_sensor_that_falls_silent_is_told(bench: Any, look: Callable[..., Any]
     bench.scene.stopped.add("quay")
     seen.page.locator(".tile").filter(has_text="Sensors fresh").get_by_text("quay").wait_for()
     go(seen, "#/sensors")
-    seen.page.locator(".card[data-stale]").get_by_text("quay").wait_for()
+    quay = seen.page.locator(".card[data-stale]").filter(has_text="quay")
+    quay.get_by_text("not used").wait_for()
     bench.scene.stopped.clear()
-    seen.page.locator(".card[data-stale]").wait_for(state="detached")
+    quay.wait_for(state="detached")
 
 
 def test_names_from_the_air_are_text(bench: Any, look: Callable[..., Any]) -> None:
@@ -138,20 +139,24 @@ def test_numbers_carry_their_units(units: Any, call: str, text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def units(browser: Any, bench: Any) -> Any:
-    """Calls a function of units.js in the browser."""
+def modules(browser: Any, bench: Any) -> Any:
+    """A page on the console's origin, to try its modules in."""
     page = browser.new_page()
-    page.goto(bench.url)
-    page.evaluate("() => import('/static/js/units.js').then(found => { globalThis.units = found })")
-    yield lambda call: page.evaluate(f"units.{call}")
+    page.goto(f"{bench.url}/static/icon.svg")
+    yield page
     page.close()
 
 
-def test_colours_are_the_published_ones(units: Any, bench: Any, look: Callable[..., Any]) -> None:
+@pytest.fixture(scope="module")
+def units(modules: Any) -> Any:
+    """Calls a function of units.js in the browser."""
+    return lambda call: modules.evaluate(f"() => import('/static/js/units.js').then(units => units.{call})")
+
+
+def test_colours_are_the_published_ones(modules: Any) -> None:
     import matplotlib
 
-    seen = look(bench)
-    words = seen.page.evaluate("() => import('/static/js/colours.js').then(found => [...found.POWER_WORDS])")
+    words = modules.evaluate("() => import('/static/js/colours.js').then(found => [...found.POWER_WORDS])")
     viridis = matplotlib.colormaps["viridis"]
     for step in range(0, 256, 5):
         own = [words[step] >> shift & 255 for shift in (0, 8, 16)]
@@ -159,9 +164,8 @@ def test_colours_are_the_published_ones(units: Any, bench: Any, look: Callable[.
         assert max(abs(a - b) for a, b in zip(own, theirs, strict=True)) <= 3
 
 
-def test_false_alarms_alone_do_not_colour_a_column(bench: Any, look: Callable[..., Any]) -> None:
-    seen = look(bench)
-    states = seen.page.evaluate(
+def test_false_alarms_alone_do_not_colour_a_column(modules: Any) -> None:
+    states = modules.evaluate(
         """async () => {
           const { ChannelHistory } = await import("/static/js/channel_history.js");
           const states = [];
