@@ -97,14 +97,16 @@ def devices_of(tables: Sequence[DeviceTable], gateway: str, keys_file: str | Non
 
 def _device(table: DeviceTable, keys: dict[str, DeviceKeys], place: str) -> Device:
     found = keys.get((table.dev_eui or "").lower())
-    wanted = (
-        ("nwk_s_key", "app_s_key")
-        if table.activation == "abp"
-        else ("app_key", "nwk_key")[: 1 + (table.lorawan == "1.1")]
-    )
+    wanted = _needed_keys(table)
     if found is None or any(getattr(found, name) is None for name in wanted):
         raise BadInput(f"device {table.name} ({table.activation}) needs {' and '.join(wanted)} in {place}")
     return Device(table, found)
+
+
+def _needed_keys(table: DeviceTable) -> tuple[str, ...]:
+    if table.activation == "abp":
+        return ("nwk_s_key", "app_s_key")
+    return ("app_key", "nwk_key") if table.lorawan == "1.1" else ("app_key",)
 
 
 def read_keys(place: str) -> dict[str, DeviceKeys]:

@@ -272,6 +272,7 @@ def test_a_renewal_that_was_cut_short_ends_the_lease_earlier(bench: Bench) -> No
         ('name = "a"', "needs its dev_eui"),
         ('name = "a"\ndev_eui = "12"', "dev_eui"),
         ('name = "a"\ndev_eui = "1122334455667788"\nactivation = "abp"', "needs its dev_addr"),
+        ('name = "a"\ndev_eui = "1122334455667788"\nactivation = "abp"\nlorawan = "1.1"', "abp and 1.1"),
         ('name = "a"\ndev_eui = "1122334455667788"\napp_key = "00"', "app_key"),
     ],
 )
