@@ -49,13 +49,15 @@ def clique(kinds: Kinds, max_shift: int, cliques: int = CLIQUES) -> int:
     # Of a kind that cannot share with itself all devices count, of another one.
     worth = np.where(np.diag(never), kinds.count, 1)
     np.fill_diagonal(never, False)
-    promise = never.astype(np.int64) @ worth + worth
+    # Doubles multiply much faster than whole numbers and hold all of these exactly.
+    meets, value = never.astype(np.float64), worth.astype(np.float64)
+    promise = meets @ value + value
     best = 0
     for begin in np.argsort(promise, kind="stable")[::-1][:cliques]:
         total, open_kinds = int(worth[begin]), never[begin].copy()
         while open_kinds.any():
             candidates = np.flatnonzero(open_kinds)
-            gain = never[np.ix_(candidates, candidates)] @ worth[candidates] + worth[candidates]
+            gain = meets[np.ix_(candidates, candidates)] @ value[candidates] + value[candidates]
             chosen = candidates[int(np.argmax(gain))]
             total += int(worth[chosen])
             open_kinds &= never[chosen]

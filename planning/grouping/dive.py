@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -36,15 +35,11 @@ def dive(master: Master, relaxed: Relaxed, out_of_time: Callable[[], bool]) -> l
         share = master.solve(out_of_time, rounds=ROUNDS if not out_of_time() else 1).share
 
 
-def _need(master: Master, line: Line) -> list[tuple[int, int]]:
-    return list(Counter(master.option_kind[list(line)].tolist()).items())
-
-
 def _whole_parts(master: Master, share: np.ndarray, left: IntArray) -> list[tuple[Line, int]]:
     """Lines with a share of at least 1 and the whole times they fit the devices left, which are taken off."""
     chosen = []
     for column in np.flatnonzero(share >= 1.0 - 1e-6):
-        need = _need(master, master.lines[column])
+        need = master.needs[column]
         times = min(int(share[column] + 1e-6), *(int(left[kind]) // number for kind, number in need))
         if times > 0:
             chosen.append((master.lines[column], times))
@@ -60,7 +55,7 @@ def _largest(master: Master, share: np.ndarray, left: IntArray) -> list[tuple[Li
     for column in np.argsort(-share, kind="stable"):
         if share[column] <= 1e-9 or len(chosen) == most or (chosen and share[column] < 0.5):
             break
-        need = _need(master, master.lines[column])
+        need = master.needs[column]
         if chosen and any(left[kind] < number for kind, number in need):
             continue
         chosen.append((master.lines[column], 1))

@@ -8,6 +8,7 @@ feasible for the dual of the whole LP, so sum(price x count) / max(1, w) is a pr
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -56,7 +57,10 @@ class Master:
         self.kinds = kinds
         self.pricing = pricing
         self.option_kind = np.repeat(np.arange(kinds.interval.size), np.diff(kinds.first_option))
+        self._kind_of: list[int] = self.option_kind.tolist()
         self.lines: list[Line] = []
+        # (kind, devices of it) on every line
+        self.needs: list[list[tuple[int, int]]] = []
         self._known: set[Line] = set()
         self._count = kinds.count.astype(np.float64)
         self._lp: Any = new_solver()
@@ -76,10 +80,11 @@ class Master:
         rows: list[int] = []
         values: list[int] = []
         for line in fresh:
-            kinds, times = np.unique(self.option_kind[list(line)], return_counts=True)
+            need = sorted(Counter(self._kind_of[option] for option in line).items())
+            self.needs.append(need)
             starts.append(len(rows))
-            rows += kinds.tolist()
-            values += times.tolist()
+            rows += [kind for kind, _ in need]
+            values += [times for _, times in need]
         ones = np.ones(len(fresh))
         self._lp.addCols(
             len(fresh),
