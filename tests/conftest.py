@@ -67,3 +67,27 @@ def running_controller() -> RunningController:
             worker.join()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis of the tests' own, one for each worker."""
+    from channel_status.embedded import private_server
+
+    with private_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["memory", "redis"])
+def database(request: pytest.FixtureRequest) -> Iterator[ChannelStatusDatabase]:
+    """An empty database behind each door, for tests that must pass on either."""
+    from channel_status.memory import MemoryDatabase
+    from channel_status.redis_door import connect
+
+    if request.param == "memory":
+        yield MemoryDatabase()
+        return
+    door = connect(request.getfixturevalue("redis_url"))
+    door.erase()
+    yield door
+    door.close()

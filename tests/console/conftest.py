@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from channel_status import records
-from channel_status.embedded import private_server
 from channel_status.memory import MemoryDatabase
 from channel_status.protocol import ChannelStatusDatabase
-from channel_status.redis_door import connect
 from console.desk import ConsoleDesk
 from console.feed import Hub
 from console.login import Login
@@ -63,25 +61,6 @@ BINS: Final = 48
 def password_hash() -> str:
     """Made once: it is slow on purpose."""
     return hash_password(PASSWORD)
-
-
-@pytest.fixture(scope="session")
-def console_redis() -> Iterator[str]:
-    """A Redis of the console's tests, one for each worker."""
-    with private_server() as url:
-        yield url
-
-
-@pytest.fixture(params=["memory", "redis"])
-def database(request: pytest.FixtureRequest) -> Iterator[ChannelStatusDatabase]:
-    """An empty database behind each door."""
-    if request.param == "memory":
-        yield MemoryDatabase()
-        return
-    door = connect(request.getfixturevalue("console_redis"))
-    door.erase()
-    yield door
-    door.close()
 
 
 class Scene:
