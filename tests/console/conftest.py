@@ -152,7 +152,7 @@ class Scene:
 
 
 class Bench:
-    """A console's API with users; the reader looks only when told to. `tick`: added to the clock of the logins."""
+    """A console's API with users; the reader looks only when told to. `tick`: what the clock of the logins shows."""
 
     def __init__(self, database: ChannelStatusDatabase, folder: Path, kept: str, **console: Any) -> None:
         self.users = folder / "users.toml"
@@ -167,7 +167,7 @@ class Bench:
         self.tick = 0.0
         self.hub = Hub(Reader(self.site, database, time.time, time.monotonic), time.time, "s")
         self.desk = ConsoleDesk(self.site, database, self.hub, time.time)
-        self.login = Login(self.site, monotonic=lambda: time.monotonic() + self.tick)
+        self.login = Login(self.site, monotonic=lambda: 1e4 + self.tick)
         app = console_app(self.desk, self.hub, self.login, tls=False, hosts=["127.0.0.1"])
         self.client = TestClient(app, base_url="http://127.0.0.1")
 
