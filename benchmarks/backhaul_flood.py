@@ -20,6 +20,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import tempfile
 from contextlib import ExitStack
 from statistics import median
@@ -73,6 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     if why_not := objection():
         raise SystemExit(why_not)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that namespaces are removed then, too
     folder = Path(tempfile.mkdtemp(prefix="abh"))
     found: dict[str, Any] = {"machine": machine(), "base": options.base, "repeats": options.repeats,
                              "requests": options.requests, "flood_mbit_s": options.mbit}  # fmt: skip
