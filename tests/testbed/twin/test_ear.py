@@ -205,13 +205,14 @@ def test_a_recorded_telegram_is_still_read_by_rtl_433_through_the_air(twin, tmp_
     if program is None or not recording.is_file():
         pytest.skip("needs rtl_433 (apt-get install rtl-433) and the shared recordings")
     played = twin.carrier_of(
-        kind="recording", file=str(recording), center_hz=868.625e6, bandwidth_hz=2.4e6, x_m=40.0, eirp_dbm=20.0
+        kind="recording", file=str(recording), center_hz=868.625e6, bandwidth_hz=2.4e6, x_m=40.0, eirp_dbm=18.0
     )
     path = tmp_path / "twin_868.625M_2400k.cu8"
     path.write_bytes(next(twin.ear_of(played, center_hz=868.625e6).blocks(240_000)).tobytes())
     asked = [program, "-r", str(path), "-R", "104", "-F", "json"]
     told = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
-    # The recording lasts 21.4 ms and is played again and again: four whole times in 100 ms.
+    # The recording lasts 21.4 ms and is played again and again: four whole times in 100 ms. It fills the converter as it
+    # did: rtl_433 takes what is 3 dB weaker for noise.
     assert len(told) >= 4
     assert {json.loads(line)["id"] for line in told} == {60168569}
 
