@@ -1,6 +1,6 @@
 // What every canvas needs: sharp pixels, hatching, and ticks of time.
 
-import { day, timeOfDay } from "./times.js";
+import { isUtc, timeOfDay } from "./times.js";
 
 /** Fit a canvas to its box at the screen's resolution; returns {context, width, height} in CSS pixels. */
 export function fit(canvas) {
@@ -50,14 +50,14 @@ export function hatch(context, kind, colour, size = 6) {
 
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
 
-/** Round times between two, about `wanted` of them: [{at_s, text}]. */
+/** Round times of the zone that is shown between two, about `wanted` of them: [{at_s, text}]. */
 export function timeTicks(from_s, to_s, wanted) {
   const step_s = STEPS_S.find((step) => (to_s - from_s) / step <= wanted) ?? STEPS_S.at(-1);
-  const shift_s = step_s >= 3600 ? new Date(to_s * 1e3).getTimezoneOffset() * 60 : 0;
+  const shift_s = step_s >= 600 && !isUtc() ? new Date(to_s * 1e3).getTimezoneOffset() * 60 : 0;
   const ticks = [];
   for (let at_s = Math.ceil((from_s - shift_s) / step_s) * step_s + shift_s; at_s <= to_s; at_s += step_s) {
     const text = timeOfDay(at_s);
-    ticks.push({ at_s, text: step_s >= 60 ? text.slice(0, 5) : text, day: day(at_s) });
+    ticks.push({ at_s, text: step_s >= 60 ? text.slice(0, 5) : text });
   }
   return ticks;
 }

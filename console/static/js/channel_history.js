@@ -8,7 +8,7 @@ export const BUSY = 2;
 const DEVIATIONS = 3;
 
 /** How many of `looks` may be busy by false alarms alone, when each is one with probability `pf`. */
-export function falseAlarms(looks, pf) {
+function falseAlarms(looks, pf) {
   return looks * pf + DEVIATIONS * Math.sqrt(looks * pf * (1 - pf));
 }
 

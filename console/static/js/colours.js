@@ -28,7 +28,7 @@ export function stepOf(value, low, high) {
 }
 
 /** CSS colour of a value between low and high. */
-export function powerColour(value, low, high) {
+function powerColour(value, low, high) {
   const bytes = new Uint8Array(POWER_WORDS.buffer, 4 * stepOf(value, low, high), 3);
   return `rgb(${bytes[0]} ${bytes[1]} ${bytes[2]})`;
 }

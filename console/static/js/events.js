@@ -46,7 +46,7 @@ export function startEvents() {
   parts.severity = h("select", { onchange: again }, ["", "info", "warning", "alarm"].map((value) => h("option", { value, text: value || "any" })));
   parts.text = h("input", { type: "search", placeholder: "device, gateway, words", onchange: again, oninput: () => hurry("events") });
   parts.channel = h("select", { onchange: again });
-  parts.count = h("span", { class: "muted", role: "status" });
+  parts.count = h("span", { class: "muted" });
   parts.list = h("ol", { class: "events", "aria-label": "Events, newest first" });
   parts.more = h("button", { type: "button", text: "Older events", onclick: () => load(false) });
   parts.empty = h("p", { class: "empty" }, h("strong"), h("span"));

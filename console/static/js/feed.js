@@ -9,8 +9,8 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
 
 /**
- * Open the feed. on(kind, data) gets each message; onLink({state, retry_ms}) each change of the line: `connecting`,
- * `live`, `lost`. Returns a function that closes it.
+ * Open the feed. on(kind, data) gets each message; onLink({state}) each change of the line: `connecting`,
+ * `live`, `lost`, and `refused` when the server answers with no stream. Returns a function that closes it.
  */
 export function openFeed(kinds, on, onLink) {
   let source = null;
@@ -36,9 +36,14 @@ export function openFeed(kinds, on, onLink) {
     source = new EventSource("/api/feed");
     // While the browser itself connects again it brings the id of the last message with it; once it has given up
     // (an answer that is no stream) the feed is opened anew, and what it missed is asked for.
-    source.onerror = () => (source.readyState === EventSource.CLOSED ? reopen() : onLink({ state: "lost" }));
+    source.onerror = () => (source.readyState === EventSource.CLOSED ? refused() : onLink({ state: "lost" }));
     for (const kind of kinds) source.addEventListener(kind, (message) => hear(kind, message));
     silence = setTimeout(reopen, SILENCE_MS);
+  }
+
+  function refused() {
+    reopen();
+    onLink({ state: "refused" });
   }
 
   function reopen() {

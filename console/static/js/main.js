@@ -139,8 +139,21 @@ async function catchUp() {
 }
 
 function onLink(link) {
+  if (link.state === "refused") return signedOut();
   state.link = { ...state.link, ...link, since_s: link.state === state.link.state ? state.link.since_s : Date.now() / 1e3 };
   changed("link");
+}
+
+/** The server opens no feed for us: perhaps our session has ended. Then somebody has to sign in again. */
+async function signedOut() {
+  try {
+    if ((await loadSession()).may_read) return;
+  } catch {
+    return; // the server is away; the feed tries again
+  }
+  closeFeed?.();
+  closeFeed = null;
+  begin();
 }
 
 /** One word on the line to the server, and a banner while something stands between the page and the air. */

@@ -174,7 +174,8 @@ function writeWhy(made) {
   const known = reasons.has(made.lease.lease_id);
   const found = explanation(reasons.get(made.lease.lease_id));
   if (!found) {
-    say(made.parts.why, known ? "The decision behind it is no longer kept." : "Looking it up …");
+    const asked = isPast() ? "Reasons are looked up for leases of now: go back to live." : "Looking it up …";
+    say(made.parts.why, known ? "The decision behind it is no longer kept." : asked);
     return;
   }
   made.parts.why.dataset.written = "yes";

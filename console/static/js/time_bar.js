@@ -62,7 +62,7 @@ function stepAt(at_s) {
 }
 
 /** Show an instant; null goes back to now. Only one question is open at a time, the newest wish is asked next. */
-export async function travel(at_s) {
+async function travel(at_s) {
   if (at_s === null) {
     wanted_s = null;
     play(false);

@@ -1,6 +1,6 @@
 // Numbers as people read them: always with their unit, and a dash for what is not known.
 
-export const UNKNOWN = "–";
+const UNKNOWN = "–";
 
 const known = (value) => typeof value === "number" && Number.isFinite(value);
 

@@ -83,7 +83,7 @@ function make(name) {
   const high = h("span");
   const bar = h("i", { class: "bar", "aria-hidden": "true" });
   bar.style.background = powerGradient();
-  const under = h("output", { class: "muted under" });
+  const under = h("span", { class: "muted under" });
   const made = h(
     "section", { class: "panel waterfall", "aria-label": `Sensor ${name}` },
     h("header", { class: "panel-head" }, h("h2", { text: name }), tuning, h("span", { class: "scale" }, low, bar, high)),

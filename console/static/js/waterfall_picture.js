@@ -4,8 +4,8 @@ import { fit } from "./canvas.js";
 import { POWER_WORDS, ink, stepOf } from "./colours.js";
 import { timeOfDay } from "./times.js";
 
-export const LEFT = 66;
-export const TOP = 34;
+const LEFT = 66;
+const TOP = 34;
 const ROW_HEIGHT = 2;
 
 /** A picture keeps its rows in an off-screen ring, so that a frame draws the new rows only. */

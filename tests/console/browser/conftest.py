@@ -123,10 +123,11 @@ def make_bench() -> Iterator[Callable[..., Bench]]:
     """Makes benches that end with the module.
 
     users: with alice, an operator, and bob, a viewer. text: another site file, whose site does not live by itself.
+    private: only users may look.
     """
     with ExitStack() as stack:
 
-        def make(users: bool = False, text: str | None = None) -> Bench:
+        def make(users: bool = False, text: str | None = None, private: bool = False) -> Bench:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="airshed-", dir="/tmp")))
             if users:
                 from controller.passwords import hash_password
@@ -135,7 +136,8 @@ def make_bench() -> Iterator[Callable[..., Bench]]:
                 for name, role in (("alice", "operator"), ("bob", "viewer")):
                     set_password(folder / "users.toml", name, role, hash_password(PASSWORD))  # type: ignore[arg-type]
             scene = scene_toml(SEED, DEVICES, str(folder / "users.toml") if users else None)
-            scene = scene.replace("[console]\n", '[console]\nreading = "anyone"\n')
+            if not private:
+                scene = scene.replace("[console]\n", '[console]\nreading = "anyone"\n')
             bench = Bench(stack, folder, parse_site(text or scene, "scene.toml"))
             if text is None:
                 bench.scene.attach_gateways()

@@ -11,6 +11,8 @@ import pytest
 from channel_status import records
 from controller.operators import read_word
 
+PASSWORD = "correct horse battery"
+
 
 @pytest.fixture(scope="module")
 def bench(make_bench: Callable[..., Any]) -> Any:
@@ -53,6 +55,24 @@ def test_a_wrong_password_is_refused(bench: Any, look: Callable[..., Any]) -> No
     seen.allowed = ("401",)
 
 
+def test_who_may_not_look_is_asked_to_sign_in_again_and_again(
+    make_bench: Callable[..., Any], look: Callable[..., Any]
+) -> None:
+    private = make_bench(users=True, private=True)
+    seen = look(private)
+    for _ in range(2):
+        dialog = seen.page.get_by_role("dialog")
+        dialog.get_by_label("Name").fill("bob")
+        dialog.get_by_label("Password or token").fill(PASSWORD)
+        dialog.get_by_role("button", name="Sign in").click()
+        seen.connected()
+        # A console that was started again knows no session any more.
+        private.stop_console()
+        private.start_console()
+    seen.page.get_by_text("Sign in to see this site.").wait_for()
+    seen.allowed = ("401", "ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "EventSource")
+
+
 def test_a_viewer_may_not_act(bench: Any, look: Callable[..., Any]) -> None:
     seen = look(bench)
     seen.connected()
@@ -75,7 +95,7 @@ def test_a_lease_is_evicted_and_given_back(bench: Any, look: Callable[..., Any])
     # Nobody is signed in: the page asks, and then goes on with what was wanted.
     dialog = seen.page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("alice")
-    dialog.get_by_label("Password or token").fill("correct horse battery")
+    dialog.get_by_label("Password or token").fill(PASSWORD)
     dialog.get_by_role("button", name="Sign in").click()
     seen.page.get_by_role("heading", name=f"Evict {lease.device}?").wait_for()
     assert lease.lease_id in leases(bench)
