@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from spectrum.report import ChannelReport
 from testbed.demo import View
+from testbed.live_view import shown
 
 
-@contextmanager
-def watching(quiet: bool) -> Iterator[Callable[[View], None]]:
-    """Yields the function that shows a view: nothing when `quiet`, rich on a terminal, plain lines elsewhere."""
-    if quiet:
-        yield lambda view: None
-    elif sys.stdout.isatty():
-        from rich.live import Live
-
-        with Live(refresh_per_second=4, transient=True) as live:
-            yield lambda view: live.update(_table(view))
-    else:
-        yield _plain_lines()
+def watching(quiet: bool) -> AbstractContextManager[Callable[[View], None]]:
+    """Gives the function that shows a view: nothing when `quiet`, rich on a terminal, plain lines elsewhere."""
+    return shown(quiet, _table, _plain_lines)
 
 
 def _plain_lines() -> Callable[[View], None]:

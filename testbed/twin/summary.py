@@ -13,6 +13,7 @@ from spectrum.eu868 import Subchannel
 from testbed.collisions import OnAir, collided, meeting, random_access
 from testbed.twin.air import Transmission
 from testbed.twin.scene import Scene
+from testbed.twin.tally import Tally
 
 if TYPE_CHECKING:
     from testbed.twin.live import LiveSite
@@ -38,7 +39,7 @@ def live_summary(site: LiveSite, seconds: float) -> dict[str, Any]:
         "seed": scene.seed,
         "intervals": sum(sensor["intervals"] for sensor in sensors),
         "records": sum(sensor["records"] for sensor in sensors),
-        **_allocations(database, scene, twin.tally.counts["refused_duty_cycle"]),
+        **_allocations(database, scene, twin.tally),
         **_meetings(scene, twin.sent_by_controlled, occupied),
         "flags": sorted({flag for report in reports for flag in report.flags}),
         **{f"delivery_ratio_{name}": ratio for name, ratio in _ratios(account).items()},
@@ -65,8 +66,11 @@ def recovered(account: Mapping[str, Any]) -> bool | None:
     return after - during >= (before - during) / 2.0
 
 
-def _allocations(database: ChannelStatusDatabase, scene: Scene, refused: int) -> dict[str, Any]:
-    """Decisions from the event stream. grant_ms: from the agent's asking to the controller's deciding."""
+def _allocations(database: ChannelStatusDatabase, scene: Scene, tally: Tally) -> dict[str, Any]:
+    """Decisions from the event stream. grant_ms: from the agent's asking to the controller's deciding.
+
+    unanswered: SigFox messages that went at random because no word came; a LoRaWAN device keeps its channels meanwhile.
+    """
     decisions = [
         event
         for entry in database.read(scene.name, "events", count=MOST_EVENTS)
@@ -80,8 +84,8 @@ def _allocations(database: ChannelStatusDatabase, scene: Scene, refused: int) ->
         "requests": len(decisions),
         "granted": len(granted),
         "forced": len(decisions) - len(granted),
-        "unanswered": 0,
-        "refused_duty_cycle": refused,
+        "unanswered": tally.counts["sigfox_at_random"],
+        "refused_duty_cycle": tally.counts["refused_duty_cycle"],
         "attempts": [sum(lease["attempt"] == n for lease in granted) for n in range(1, attempts + 1)],
         "grant_ms_mean": float(np.mean(took_ms)) if took_ms else None,
         "grant_ms_p50": float(np.percentile(took_ms, 50)) if took_ms else None,

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from testbed.demo_view import report_table
+from testbed.live_view import shown
 from testbed.twin.demo import TwinView
 
 EVERY_S: Final = 2.0
 
 
-@contextmanager
-def watching(quiet: bool) -> Iterator[Callable[[TwinView], None]]:
-    """Yields the function that shows a view: nothing when `quiet`, rich on a terminal, plain lines elsewhere."""
-    if quiet:
-        yield lambda view: None
-    elif sys.stdout.isatty():
-        from rich.live import Live
-
-        with Live(refresh_per_second=4, transient=True) as live:
-            yield lambda view: live.update(_table(view))
-    else:
-        yield _plain_lines()
+def watching(quiet: bool) -> AbstractContextManager[Callable[[TwinView], None]]:
+    """Gives the function that shows a view: nothing when `quiet`, rich on a terminal, plain lines elsewhere."""
+    return shown(quiet, _table, _plain_lines)
 
 
 def _plain_lines() -> Callable[[TwinView], None]:
