@@ -211,8 +211,8 @@ def test_a_recorded_telegram_is_still_read_by_rtl_433_through_the_air(twin, tmp_
     path.write_bytes(next(twin.ear_of(played, center_hz=868.625e6).blocks(240_000)).tobytes())
     asked = [program, "-r", str(path), "-R", "104", "-F", "json"]
     told = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
-    # The recording lasts 21.4 ms and is played again and again: four whole times in 100 ms. It fills the converter as it
-    # did: rtl_433 takes what is 3 dB weaker for noise.
+    # The recording lasts 21.4 ms and is played again and again: four whole times in 100 ms. It fills the converter as
+    # it did when it was made: rtl_433 takes what is 3 dB weaker for noise.
     assert len(told) >= 4
     assert {json.loads(line)["id"] for line in told} == {60168569}
 
