@@ -118,7 +118,7 @@ export class ChannelHistory {
     };
   }
 
-  /** Levels between which the colours are spread: a little under the quietest floor, to the loudest. */
+  /** Levels between which the colours are spread, from the quietest floor to the loudest; null while none is known. */
   range() {
     const levels = [];
     for (const row of this.rows.values()) {
@@ -126,7 +126,7 @@ export class ChannelHistory {
         if (row.column[i] > this.newest - this.columns && row.looks[i] > 0) levels.push(row.energy_dbfs[i]);
       }
     }
-    if (!levels.length) return [-100, -40];
+    if (!levels.length) return null;
     levels.sort((a, b) => a - b);
     const low = Math.floor(levels[Math.floor(levels.length * 0.02)] / 5) * 5;
     const high = Math.ceil(levels[Math.floor(levels.length * 0.995)] / 5) * 5;

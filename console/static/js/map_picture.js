@@ -19,8 +19,8 @@ export function drawPicture(canvas, layout, by, cursor, now_ms) {
   const [from_s, now_s, to_s] = timeline.window;
   const x = (time_s) => ((time_s - from_s) / (to_s - from_s)) * width;
   if (now_ms - scale.at_ms > 2000) {
-    [scale.low, scale.high] = timeline.history.range();
-    scale.at_ms = now_ms;
+    const found = timeline.history.range();
+    if (found) [scale.low, scale.high, scale.at_ms] = [...found, now_ms];
   }
   context.clearRect(0, 0, width, height);
   const cells = layout.rows.filter((row) => row.kind === "cell");

@@ -8,7 +8,7 @@ import { isPast, shown, shownTime, state } from "./state.js";
 import { count, duration, percent, plural } from "./units.js";
 import { SENSING } from "./words.js";
 
-/** Forced leases of this time are counted. */
+/** Forced leases of this time are counted, as far back as the page knows events. */
 const RECENT_S = 3600;
 
 export function startTiles() {
@@ -56,10 +56,16 @@ function leases() {
   const at_s = found?.time_s ?? 0;
   const now = found?.leases.filter((lease) => lease.start_s <= at_s).length ?? 0;
   const next = (found?.leases.length ?? 0) - now;
-  const since_s = (shownTime() ?? 0) - RECENT_S;
-  const forced = state.events.filter((event) => event.kind === "forced" && event.time_s > since_s).length;
-  const known = isPast() ? "" : ` · ${forced ? `${count(forced)} forced lately` : "none forced lately"}`;
-  return { name: "Leases now", value: count(now), says: `${count(next)} to come${known}`, href: "#/events/forced" };
+  return { name: "Leases now", value: count(now), says: `${count(next)} to come${forced()}`, href: "#/events/forced" };
+}
+
+function forced() {
+  const oldest = state.events.at(-1);
+  if (isPast() || !oldest) return "";
+  const now_s = shownTime() ?? oldest.time_s;
+  const since_s = Math.max(now_s - RECENT_S, oldest.time_s);
+  const found = state.events.filter((event) => event.kind === "forced" && event.time_s >= since_s).length;
+  return ` · ${found ? count(found) : "none"} forced in ${duration(now_s - since_s)}`;
 }
 
 function gateways() {
