@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from channel_status.protocol import DatabaseAway
+from controller.answering import answers_of
 from controller.desk import Waiting
 from controller.office import Office
 from controller.sdn_base import App
@@ -41,14 +42,22 @@ class AirshedController(App):  # type: ignore[misc]
     def _work(self) -> None:
         while self.is_active:
             self._serve(self._office.desk.take(IDLE_S))
-            self._sweep(self._office.clock())
+            try:
+                self._sweep(self._office.clock())
+            except Exception:
+                log.exception("looking after leases, gateways and operators failed: again in %g s", SWEEP_S)
+                self._office.metrics.failures.inc()
 
     def _serve(self, waiting: Sequence[Waiting]) -> None:
         """Answer a batch."""
         if not waiting:
             return
         office = self._office
-        answers = office.allocator.answer([one.ask for one in waiting], office.clock())
+        answers = answers_of(
+            lambda asks: office.allocator.answer(asks, office.clock()),
+            [one.ask for one in waiting],
+            office.metrics.failures.inc,
+        )
         for one, answer in zip(waiting, answers, strict=True):
             one.reply(answer)
         now_s = time.monotonic()
@@ -78,6 +87,7 @@ class AirshedController(App):  # type: ignore[misc]
         """An operator's word, subchannels that turn bad, gateways that stay away, gauges."""
         office = self._office
         office.allocator.follow_operators()
+        office.evictions.look()
         office.metrics.leases_warned.inc(office.interference.look(now_s))
         office.metrics.bad_subchannels.set(len(office.interference.bad))
         office.gateways.give_up(now_s)

@@ -18,13 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase, DatabaseAway
-from controller.codec import change_message
 from controller.office import Office
 from controller.operators import Actor, CannotNow, Operators
 from controller.peers import Peer
 from controller.users import peer_with, read_users
 from controller.web_server import WebServer
-from gateway_agent.wire import controller_pb2 as wire
 from spectrum.errors import BadInput
 from spectrum.site_file import Site
 from spectrum.status import ChannelStatus, Lease
@@ -204,12 +202,11 @@ def add_changing(api: FastAPI, office: Office, operators: Operators, operator: C
 
     @api.delete("/v1/leases/{lease_id}", responses={**_CHANGING, **_UNKNOWN})
     def evict(lease_id: str, who: Annotated[Actor, Depends(operator)]) -> dict[str, Any]:
-        """End a lease before its time."""
+        """End a lease before its time. Its gateway's agent hears of it within a second."""
         try:
             _, lease = operators.evict(lease_id, who, office.clock())
         except CannotNow as error:
             raise HTTPException(status.HTTP_404_NOT_FOUND, str(error)) from None
-        office.gateways.send(lease.gateway, wire.ControllerMessage(changes=[change_message(lease_id, None)]))
         return lease_json(lease)
 
 

@@ -53,6 +53,11 @@ class Metrics:
         self.sensing_age_s = Gauge(
             "airshed_sensing_age_seconds", "Age of the newest report of any sensor", registry=self.registry
         )
+        self.failures = Counter(
+            "airshed_controller_failures",
+            "Errors that should not happen; each stands in the log",
+            registry=self.registry,
+        )
         self.gateways = Gauge(
             "airshed_gateways_attached", "Gateways attached to this controller", registry=self.registry
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from controller.allocator import Allocator
 from controller.backhaul.post import Post
 from controller.desk import Desk
+from controller.evictions import Evictions
 from controller.gateways import Gateways
 from controller.interference import InterferenceWatch
 from controller.metrics import Metrics
@@ -24,6 +25,7 @@ class Office:
     desk: Desk
     gateways: Gateways
     interference: InterferenceWatch
+    evictions: Evictions
     metrics: Metrics
     clock: Callable[[], float]
     backhaul: Post | None = None

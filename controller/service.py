@@ -17,6 +17,7 @@ from controller.allocator import Allocator
 from controller.backhaul.policy import fixed_hosts, openflow_listen, policy_of
 from controller.backhaul.post import Post
 from controller.desk import Desk
+from controller.evictions import Evictions
 from controller.gateways import Gateways
 from controller.grpc_door import ControllerService, GrpcDoor
 from controller.interference import InterferenceWatch
@@ -52,6 +53,7 @@ def open_office(site: Site, database: ChannelStatusDatabase) -> Office:
         Desk(site.controller.requests_per_s),
         gateways,
         InterferenceWatch(allocator, gateways, database),
+        Evictions(site.name, database, gateways),
         Metrics(),
         time.time,
         Post() if site.backhaul else None,
