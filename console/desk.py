@@ -15,10 +15,11 @@ from console import views
 from console.audit import AuditLog
 from console.events import Filter, audit_view, event_view
 from console.feed import TICK_S, Hub
-from console.history import HISTORY_S, History
+from console.history import History
 from console.instant import state_at
 from console.metrics import ConsoleMetrics
 from console.past_events import LATE_S, PastEvents
+from console.rows import HISTORY_S
 from controller.operators import RULES, Actor, Operators
 from controller.transmitters import KIND as AIRTIME
 from monitoring.periodic.live import KPI_KIND

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final
+from typing import Final
 
 from channel_status.protocol import DatabaseAway
 from console.reader import STATE_KINDS, Message, Reader, message
@@ -80,14 +80,10 @@ class FeedState:
 
 
 class Hub:
-    """Runs the reader in a thread and hands what it finds to all clients, on the event loop of the server.
-
-    `lock` keeps the reader from being used while it looks.
-    """
+    """Runs the reader in a thread and hands what it finds to all clients, on the event loop of the server."""
 
     def __init__(self, reader: Reader, clock: Callable[[], float], site: str) -> None:
         self.reader = reader
-        self.lock = threading.Lock()
         self.site = site
         self.state = FeedState("away", clock(), "not asked yet")
         self.looks = 0
@@ -148,8 +144,7 @@ class Hub:
         retry_s = RETRY_S
         while not self._stop.is_set():
             try:
-                with self.lock:
-                    found = self.reader.look()
+                found = self.reader.look()
                 self.looks += 1
             except DatabaseAway as error:
                 self.failures += 1
@@ -205,10 +200,3 @@ class Hub:
 def sse(sent: Message, feed_id: str) -> bytes:
     """One server-sent event (WHATWG HTML, 9.2): its data is one line of JSON."""
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (feed_id.encode(), sent.kind.encode(), sent.data)
-
-
-def state_of(hub: Hub, now_s: float) -> dict[str, Any]:
-    """Everything now, for `GET /api/state`: JSON by kind, as bytes."""
-    with hub.lock:
-        kinds: dict[str, Any] = {kind: known.data for kind, known in hub.reader.state.items()}
-    return {"feed": hub.state.message(now_s).data} | kinds

@@ -8,14 +8,12 @@ from typing import Any, Final
 from channel_status import records
 from channel_status.protocol import ChannelStatusDatabase
 from console.past_events import PastEvents
-from console.rows import HISTORY_S, MOST_ROWS, RESOLUTIONS, held, resolution_for, row_of, rows_between, span
+from console.rows import MOST_ROWS, RESOLUTIONS, held, resolution_for, row_of, rows_between, span
 from sensing.waterfall import DIGEST
 from spectrum.errors import BadInput
 from spectrum.site_file import Site
 
 Json = dict[str, Any]
-
-__all__ = ["HISTORY_S", "History"]
 
 # What a question about the past is about when it does not say.
 DEFAULT_S: Final = 900.0

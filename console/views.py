@@ -11,6 +11,7 @@ from channel_status import records
 from channel_status.fusion import fused, reports_covering
 from controller.operators import OperatorsWord
 from controller.transmitters import ledgers_of, regulated_by
+from monitoring.periodic.kpi import wilson
 from spectrum.duty_cycle import DutyCycleLedger
 from spectrum.eu868 import DOWNLINK_CENTER_HZ, SUB_BANDS, SubBand, Subchannel
 from spectrum.report import ChannelReport
@@ -175,8 +176,6 @@ def device_view(name: str, kpi: Json | None, last: Lease | None, table: Any) -> 
     first = applications[0] if applications else {}
     received = sum(one["received"] for one in applications)
     missed = sum(one["missed"] for one in applications)
-    from monitoring.periodic.kpi import wilson
-
     low, high = wilson(missed, received) if received + missed else (None, None)
     technology = table.technology if table else technology_of(last.subchannel) if last else None
     return {

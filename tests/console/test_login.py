@@ -7,9 +7,11 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+from fastapi.testclient import TestClient
 
 from console.service import hosts_of
 from console.sessions import BURST, MOST_SESSIONS, MOST_TRACKED, REFILL_S, Sessions, Tries, is_csrf
+from console.web_door import console_app
 from controller.passwords import hash_password, is_password
 from controller.peers import Peer
 from controller.security_command import token
@@ -225,3 +227,13 @@ def test_sessions_and_tries_are_bounded() -> None:
 def test_hosts_that_are_served() -> None:
     assert "*" not in hosts_of("127.0.0.1:8869")
     assert hosts_of("0.0.0.0:8869") == ["*"]
+
+
+def test_over_tls_cookies_are_secure_and_browsers_stay_there(bench) -> None:
+    app = console_app(bench.desk, bench.hub, bench.login, tls=True, hosts=["*"])
+    with TestClient(app, base_url="https://console.example") as client:
+        answer = client.post("/api/session", json={"user": "alice", "password": PASSWORD})
+        assert answer.status_code == 200
+        assert "secure" in answer.headers["set-cookie"].lower()
+        assert "max-age" in answer.headers["strict-transport-security"]
+        assert client.get("/api/state").status_code == 200

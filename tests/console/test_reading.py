@@ -43,7 +43,7 @@ def busy(bench):
 def keys_of(value: Any) -> set[str]:
     """All keys of an answer, at any depth, but for what is recorded elsewhere and for what names things."""
     if isinstance(value, dict):
-        free = ("data", "why", "kpi", "decision", "before", "after")
+        free = ("data", "why", "kpi", "decision", "before", "after", "flags")
         return set(value) | {key for name, part in value.items() if name not in free for key in keys_of(part)}
     return {key for part in value for key in keys_of(part)} if isinstance(value, list) else set()
 

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from channel_status import records
 from channel_status.memory import MemoryDatabase
 from channel_status.protocol import DatabaseAway
 from controller.http_door import http_door, operators_api
@@ -135,6 +136,28 @@ def test_policy_bans_and_evictions_are_obeyed_and_audited(bench: Bench) -> None:
     said = [event for event in events if event["event"] == "operator"]
     assert said[0]["by"] == "alice"
     assert any(event.get("reason") == "evicted by alice" for event in events)
+
+
+def test_pins_are_obeyed_and_audited_with_who_and_from_where(bench: Bench) -> None:
+    path = f"/v1/pins/{KEY}"
+    assert bench.client.put(path).status_code == 401
+    assert bench.client.put(path, headers=bench.viewer).status_code == 403
+    word = bench.client.put(path, headers=bench.operator).json()
+    assert word["pinned"] == [KEY]
+    assert bench.client.put(path, headers=bench.operator).json() == word, "asking twice is no error"
+    bench.office.allocator.follow_operators()
+    found = bench.office.allocator.status(bench.office.clock())[0]
+    assert found.pinned_keys() == [KEY]
+    assert bench.client.delete(path, headers=bench.operator).json()["pinned"] == []
+    bench.office.allocator.follow_operators()
+    told = [records.decode(entry.value) for entry in bench.database.read_newest("s", "audit", count=2)]
+    assert [entry["action"] for entry in told] == ["unpin", "pin"]
+    assert (told[0]["by"], told[0]["role"], told[0]["from"], told[0]["subject"]) == (
+        "alice",
+        "operator",
+        "testclient",
+        KEY,
+    )
 
 
 @pytest.mark.parametrize(
