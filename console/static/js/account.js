@@ -26,7 +26,11 @@ function take(session) {
   const button = byId("account");
   const { user, role, login } = session;
   say(button, user ? `${user} (${role}) · sign out` : "Sign in");
-  mark(button, "title", user ? null : login === "available" ? "Sign in to change things" : "This site has no file of users");
+  mark(
+    button,
+    "title",
+    user ? null : login === "available" ? "Sign in to change things" : "This site has no file of users",
+  );
   button.hidden = !user && login !== "available";
   changed("session");
 }
@@ -37,7 +41,11 @@ export async function signIn(reason = "") {
   const password = h("input", { type: "password", autocomplete: "current-password", required: true, name: "password" });
   const done = await askFor({
     title: "Sign in",
-    body: [reason && h("p", { class: "muted", text: reason }), field("Name", user, "empty to sign in with a token"), field("Password or token", password)],
+    body: [
+      reason && h("p", { class: "muted", text: reason }),
+      field("Name", user, "empty to sign in with a token"),
+      field("Password or token", password),
+    ],
     confirm: "Sign in",
     act: async () => {
       try {

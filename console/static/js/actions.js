@@ -53,7 +53,13 @@ export async function evict(lease) {
     `${left_s > 0 ? ` would end by itself in ${duration(left_s)}` : ""}. The subchannel is free for others at once; ` +
     "the device is not told, and may still send in its slot.";
   await carryOut(
-    { title: `Evict ${lease.device}?`, body: [h("p", { text: says })], confirm: "Evict it", tone: "danger", done: `The lease of ${lease.device} has ended.` },
+    {
+      title: `Evict ${lease.device}?`,
+      body: [h("p", { text: says })],
+      confirm: "Evict it",
+      tone: "danger",
+      done: `The lease of ${lease.device} has ended.`,
+    },
     () => ({ action: "evict", lease_id: lease.lease_id }),
   );
 }
@@ -64,9 +70,19 @@ export async function changePolicy() {
   const site = state.site;
   const operators = shown("operators");
   const own = `as in the site file (${site.controller.policy})`;
-  const policy = h("select", { autofocus: true }, h("option", { value: "", text: own }), site.policies.map((name) => h("option", { value: name, text: name })));
+  const policy = h(
+    "select",
+    { autofocus: true },
+    h("option", { value: "", text: own }),
+    site.policies.map((name) => h("option", { value: name, text: name })),
+  );
   policy.value = operators?.policy ?? "";
-  const attempts = h("input", { type: "text", inputmode: "numeric", pattern: "auto|[1-9][0-9]{0,3}", value: operators?.attempts ?? "" });
+  const attempts = h("input", {
+    type: "text",
+    inputmode: "numeric",
+    pattern: "auto|[1-9][0-9]{0,3}",
+    value: operators?.attempts ?? "",
+  });
   await carryOut(
     {
       title: "Change the policy",
@@ -100,7 +116,12 @@ export async function undo(entry, { asks = true } = {}) {
   const send = () => tell("POST", `/api/audit/${encodeURIComponent(entry.id)}/undo`);
   try {
     const made = asks
-      ? await askFor({ title: "Undo this action?", body: [h("p", { text: actionSentence(entry) })], confirm: "Undo it", act: send })
+      ? await askFor({
+          title: "Undo this action?",
+          body: [h("p", { text: actionSentence(entry) })],
+          confirm: "Undo it",
+          act: send,
+        })
       : await send();
     if (!made) return;
     addAudit([made]);
@@ -133,4 +154,3 @@ function policyText(word) {
   const attempts = word.attempts === null || word.attempts === undefined ? "" : `, N = ${word.attempts}`;
   return `${word.policy ?? "as in the site file"}${attempts}`;
 }
-

@@ -152,10 +152,20 @@ function tellCursor() {
 function legend() {
   const box = byId("map-legend");
   const swatch = (name, text, pattern = "") =>
-    h("span", { class: "swatch", "data-pattern": pattern }, h("i", { class: `fill-${name}`, "aria-hidden": "true" }), text);
+    h(
+      "span",
+      { class: "swatch", "data-pattern": pattern },
+      h("i", { class: `fill-${name}`, "aria-hidden": "true" }),
+      text,
+    );
   const leases = [swatch("lease", "lease"), swatch("forced", "forced lease", "x"), swatch("banned", "banned", "x")];
   if (by === "state") {
-    box.replaceChildren(swatch("idle", "idle"), swatch("busy", "busy", "/"), swatch("nothing", "not sensed"), ...leases);
+    box.replaceChildren(
+      swatch("idle", "idle"),
+      swatch("busy", "busy", "/"),
+      swatch("nothing", "not sensed"),
+      ...leases,
+    );
     return;
   }
   const bar = h("i", { class: "bar", "aria-hidden": "true" });

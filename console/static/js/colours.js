@@ -61,7 +61,9 @@ export function forgetInk() {
 
 /** The same as one word for ImageData. */
 export function inkWord(name) {
-  const parts = ink(name).match(/[\d.]+/g).map(Number);
+  const parts = ink(name)
+    .match(/[\d.]+/g)
+    .map(Number);
   const alpha = parts.length > 3 ? Math.round(parts[3] * 255) : 255;
   return new Uint32Array(new Uint8Array([parts[0], parts[1], parts[2], alpha]).buffer)[0];
 }

@@ -56,11 +56,20 @@ export function drawDevice(chosen) {
     panel.replaceChildren(h("p", { class: "empty" }, h("strong", { text: chosen }), problem || "Looking it up …"));
     return;
   }
-  const text = JSON.stringify([chosen, device, found, problem, isPast(), leasesOf(chosen).map((lease) => lease.lease_id)]);
+  const text = JSON.stringify([
+    chosen,
+    device,
+    found,
+    problem,
+    isPast(),
+    leasesOf(chosen).map((lease) => lease.lease_id),
+  ]);
   if (text === panel.drawnFrom) return; // written anew only when something changed: text stays selected, details open
   panel.drawnFrom = text;
   const open = [...panel.querySelectorAll("details")].map((one) => one.open);
-  const focus = panel.contains(document.activeElement) ? [...panel.querySelectorAll("a, button, summary")].indexOf(document.activeElement) : -1;
+  const focus = panel.contains(document.activeElement)
+    ? [...panel.querySelectorAll("a, button, summary")].indexOf(document.activeElement)
+    : -1;
   panel.replaceChildren(...sections(chosen, device));
   panel.querySelectorAll("details").forEach((one, i) => (one.open = open[i] ?? one.open));
   if (focus >= 0) panel.querySelectorAll("a, button, summary")[focus]?.focus({ preventScroll: true });
@@ -92,22 +101,40 @@ function facts(device) {
     ["Gateway", device.gateway ?? "–"],
     ["Received", count(device.receptions)],
   ];
-  return h("dl", { class: "facts" }, rows.map(([term, value]) => h("div", {}, h("dt", { text: term }), h("dd", {}, value))));
+  return h(
+    "dl",
+    { class: "facts" },
+    rows.map(([term, value]) => h("div", {}, h("dt", { text: term }), h("dd", {}, value))),
+  );
 }
 
 function leaseLine(lease) {
   return h(
-    "p", { class: "lease-line" },
+    "p",
+    { class: "lease-line" },
     h("a", { href: `#/channels/${lease.key}`, text: channelName(lease.key) }),
     h("span", { class: "muted" }, "leased until ", timeElement(lease.end_s)),
-    h("button", { type: "button", class: "small", text: "Evict…", "aria-label": `Evict ${lease.device}`, disabled: isPast(), onclick: () => evict(lease) }),
+    h("button", {
+      type: "button",
+      class: "small",
+      text: "Evict…",
+      "aria-label": `Evict ${lease.device}`,
+      disabled: isPast(),
+      onclick: () => evict(lease),
+    }),
   );
 }
 
 /** Subchannels by time, as marks on lanes: one lane a subchannel. */
 function history(leases) {
-  if (!leases.length) return [h("h3", { class: "part", text: "Subchannel history" }), h("p", { class: "muted", text: "No lease is recorded." })];
-  const lanes = [...new Set(leases.map((lease) => lease.key))].sort((a, b) => Number(a.split("/")[0]) - Number(b.split("/")[0]));
+  if (!leases.length)
+    return [
+      h("h3", { class: "part", text: "Subchannel history" }),
+      h("p", { class: "muted", text: "No lease is recorded." }),
+    ];
+  const lanes = [...new Set(leases.map((lease) => lease.key))].sort(
+    (a, b) => Number(a.split("/")[0]) - Number(b.split("/")[0]),
+  );
   const from_s = Math.min(...leases.map((lease) => lease.start_s));
   const to_s = Math.max(...leases.map((lease) => lease.end_s));
   const width = 420;
@@ -115,12 +142,20 @@ function history(leases) {
   const x = (time_s) => left + ((time_s - from_s) / Math.max(1, to_s - from_s)) * (width - left - 4);
   const picture = svg(
     "svg",
-    { viewBox: `0 0 ${width} ${lanes.length * 20 + 20}`, class: "lanes", role: "img", "aria-label": `${leases.length} leases on ${lanes.length} subchannels: ${lanes.map(channelName).join(", ")}` },
+    {
+      viewBox: `0 0 ${width} ${lanes.length * 20 + 20}`,
+      class: "lanes",
+      role: "img",
+      "aria-label": `${leases.length} leases on ${lanes.length} subchannels: ${lanes.map(channelName).join(", ")}`,
+    },
     lanes.map((key, i) => svg("text", { x: 0, y: i * 20 + 14, text: channelName(key) })),
     lanes.map((_, i) => svg("line", { x1: left, x2: width, y1: i * 20 + 10, y2: i * 20 + 10, class: "lane" })),
     leases.map((lease) =>
       svg("rect", {
-        x: x(lease.start_s), width: Math.max(3, x(lease.end_s) - x(lease.start_s)), y: lanes.indexOf(lease.key) * 20 + 4, height: 12,
+        x: x(lease.start_s),
+        width: Math.max(3, x(lease.end_s) - x(lease.start_s)),
+        y: lanes.indexOf(lease.key) * 20 + 4,
+        height: 12,
         class: lease.forced ? "forced" : "granted",
       }),
     ),
@@ -143,7 +178,13 @@ export function dutyLine({ sub_band: band, used_s: used, budget_s: budget, used_
   const fill = h("span");
   fill.style.width = `${100 * Math.min(1, share)}%`;
   mark(fill, "data-tone", share > 0.9 ? "bad" : share > 0.6 ? "warn" : null);
-  return h("li", {}, h("b", { text: band }), h("span", { class: "meter", "aria-hidden": "true" }, fill), h("span", { text: `${duration(used)} of ${duration(budget)} (${percent(share)})` }));
+  return h(
+    "li",
+    {},
+    h("b", { text: band }),
+    h("span", { class: "meter", "aria-hidden": "true" }, fill),
+    h("span", { text: `${duration(used)} of ${duration(budget)} (${percent(share)})` }),
+  );
 }
 
 function why(decision) {
@@ -155,6 +196,11 @@ function why(decision) {
 function events(list) {
   if (!list.length) return [];
   return [
-    h("details", {}, h("summary", { text: `Its last ${list.length} events` }), h("ol", { class: "events" }, list.map(eventItem))),
+    h(
+      "details",
+      {},
+      h("summary", { text: `Its last ${list.length} events` }),
+      h("ol", { class: "events" }, list.map(eventItem)),
+    ),
   ];
 }

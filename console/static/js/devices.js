@@ -37,16 +37,26 @@ export function startDevices() {
   parts.body = h("tbody");
   parts.count = h("span", { class: "muted", role: "status" });
   parts.empty = h("div", { class: "empty", hidden: true }, h("strong"), h("span"));
-  const table = h("table", { class: "devices" }, h("caption", { class: "visually-hidden", text: "Devices" }), h("thead", {}, parts.head), parts.body);
+  const table = h(
+    "table",
+    { class: "devices" },
+    h("caption", { class: "visually-hidden", text: "Devices" }),
+    h("thead", {}, parts.head),
+    parts.body,
+  );
   const list = h(
-    "section", { class: "panel", "aria-labelledby": "devices-title" },
+    "section",
+    { class: "panel", "aria-labelledby": "devices-title" },
     h(
-      "header", { class: "panel-head" },
-      h("h2", { id: "devices-title", text: "Devices" }), parts.count,
+      "header",
+      { class: "panel-head" },
+      h("h2", { id: "devices-title", text: "Devices" }),
+      parts.count,
       h("label", { class: "select" }, "Find", parts.search),
       h("label", { class: "select" }, parts.only, "alarms only"),
     ),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of devices" }, table), parts.empty,
+    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of devices" }, table),
+    parts.empty,
   );
   parts.panel = h("section", { class: "panel", "aria-label": "Device" });
   parts.split = h("div", { class: "split" }, list, parts.panel);
@@ -77,7 +87,12 @@ function rankOf(device) {
   return device.last_seen_s === null ? 0 : 1;
 }
 
-const STATES = [["not heard", ""], ["online", "good"], ["degraded", "warn"], ["offline", "bad"]];
+const STATES = [
+  ["not heard", ""],
+  ["online", "good"],
+  ["degraded", "warn"],
+  ["offline", "bad"],
+];
 
 /** Tag of a device's state. */
 export function deviceState(device) {
@@ -98,13 +113,23 @@ function draw() {
     const [x, y] = [of(a), of(b)];
     return (x < y ? -sign : x > y ? sign : 0) || (a.device < b.device ? -1 : 1);
   });
-  [...parts.head.children].forEach((cell, number) => mark(cell, "aria-sort", number === sortBy ? (down ? "descending" : "ascending") : null));
+  [...parts.head.children].forEach((cell, number) =>
+    mark(cell, "aria-sort", number === sortBy ? (down ? "descending" : "ascending") : null),
+  );
   const rows = matching.slice(0, MOST_ROWS);
-  say(parts.count, matching.length > rows.length ? `${count(rows.length)} of ${plural(matching.length, "device")}: search to see others` : plural(matching.length, "device"));
+  say(
+    parts.count,
+    matching.length > rows.length
+      ? `${count(rows.length)} of ${plural(matching.length, "device")}: search to see others`
+      : plural(matching.length, "device"),
+  );
   keep(parts.body, rows, (d) => d.device, makeRow, updateRow);
   parts.empty.hidden = matching.length > 0;
   say(parts.empty.firstChild, all.length ? "No device matches" : "No device has been heard yet");
-  say(parts.empty.lastChild, all.length ? "Another word, or all of them?" : "Devices appear with their first uplink or lease.");
+  say(
+    parts.empty.lastChild,
+    all.length ? "Another word, or all of them?" : "Devices appear with their first uplink or lease.",
+  );
 }
 
 function makeRow(device) {
@@ -119,10 +144,15 @@ function makeRow(device) {
     receptions: h("span"),
   };
   const row = h(
-    "tr", {},
+    "tr",
+    {},
     h("th", { scope: "row" }, link),
-    h("td", {}, cells.state), h("td", {}, cells.seen), h("td", { class: "number" }, cells.period),
-    h("td", { class: "number" }, cells.outage), h("td", {}, cells.key), h("td", {}, cells.gateway),
+    h("td", {}, cells.state),
+    h("td", {}, cells.seen),
+    h("td", { class: "number" }, cells.period),
+    h("td", { class: "number" }, cells.outage),
+    h("td", {}, cells.key),
+    h("td", {}, cells.gateway),
     h("td", { class: "number" }, cells.receptions),
   );
   row.cells_ = cells;
@@ -134,7 +164,11 @@ function updateRow(row, device) {
   const [word, tone] = deviceState(device);
   say(cells.state, word);
   mark(cells.state, "data-tone", tone || null);
-  mark(cells.state, "title", device.offline_probability === null ? null : `offline with probability ${probability(device.offline_probability)}`);
+  mark(
+    cells.state,
+    "title",
+    device.offline_probability === null ? null : `offline with probability ${probability(device.offline_probability)}`,
+  );
   setTime(cells.seen, device.last_seen_s);
   say(cells.period, periodText(device));
   say(cells.outage, outageText(device));
@@ -156,4 +190,3 @@ export function outageText(device) {
   const interval = device.outage_low === null ? "" : ` (${percent(device.outage_low)}–${percent(device.outage_high)})`;
   return `${percent(device.outage, 1)}${interval}`;
 }
-

@@ -14,7 +14,14 @@ export function askFor({ title, body = [], confirm, act, tone = "primary" }) {
     const yes = h("button", { type: "submit", class: tone, text: confirm });
     const no = h("button", { type: "button", text: "Cancel", onclick: () => dialog.close() });
     const id = `dialog-${Math.random().toString(36).slice(2)}`;
-    const form = h("form", { novalidate: true }, h("h2", { id, text: title }), body, problem, h("div", { class: "buttons" }, no, yes));
+    const form = h(
+      "form",
+      { novalidate: true },
+      h("h2", { id, text: title }),
+      body,
+      problem,
+      h("div", { class: "buttons" }, no, yes),
+    );
     const dialog = h("dialog", { "aria-labelledby": id }, form);
     form.addEventListener("submit", async (event) => {
       event.preventDefault();

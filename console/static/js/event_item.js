@@ -16,7 +16,8 @@ export function eventItem(event) {
     h(
       "span",
       { class: "event-about" },
-      event.device && h("a", { href: `#/devices/${encodeURIComponent(event.device)}`, class: "mono", text: event.device }),
+      event.device &&
+        h("a", { href: `#/devices/${encodeURIComponent(event.device)}`, class: "mono", text: event.device }),
       event.key && h("a", { href: `#/channels/${event.key}`, text: channelName(event.key) }),
       event.gateway && !event.device && h("a", { href: "#/gateways", text: event.gateway }),
     ),

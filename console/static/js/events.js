@@ -16,7 +16,12 @@ const MOST_SHOWN = 1000;
 
 /** What operators look for, as groups of the recorded kinds. */
 const ALARMS = [
-  "device_offline", "device_silence", "device_degraded", "device_online", "device_recovered", "device_period_changed",
+  "device_offline",
+  "device_silence",
+  "device_degraded",
+  "device_online",
+  "device_recovered",
+  "device_period_changed",
   "device_phase_jump",
 ];
 const NETWORK = ["gateway", "backhaul", "database"];
@@ -42,22 +47,43 @@ const onlyNewest = newest();
 export function startEvents() {
   view("events", draw, { every_ms: 400, ...seen("events") });
   const again = () => load(true);
-  parts.group = h("select", { onchange: again }, GROUPS.map(([value, text]) => h("option", { value, text })));
-  parts.severity = h("select", { onchange: again }, ["", "info", "warning", "alarm"].map((value) => h("option", { value, text: value || "any" })));
-  parts.text = h("input", { type: "search", placeholder: "device, gateway, words", onchange: again, oninput: () => hurry("events") });
+  parts.group = h(
+    "select",
+    { onchange: again },
+    GROUPS.map(([value, text]) => h("option", { value, text })),
+  );
+  parts.severity = h(
+    "select",
+    { onchange: again },
+    ["", "info", "warning", "alarm"].map((value) => h("option", { value, text: value || "any" })),
+  );
+  parts.text = h("input", {
+    type: "search",
+    placeholder: "device, gateway, words",
+    onchange: again,
+    oninput: () => hurry("events"),
+  });
   parts.channel = h("select", { onchange: again });
   parts.count = h("span", { class: "muted" });
   parts.list = h("ol", { class: "events", "aria-label": "Events, newest first" });
   parts.more = h("button", { type: "button", text: "Older events", onclick: () => load(false) });
   parts.empty = h("p", { class: "empty" }, h("strong"), h("span"));
   const panel = h(
-    "section", { class: "panel", "aria-labelledby": "events-title" },
+    "section",
+    { class: "panel", "aria-labelledby": "events-title" },
     h(
-      "header", { class: "panel-head" }, h("h2", { id: "events-title", text: "Events" }), parts.count,
-      h("label", { class: "select" }, "Show", parts.group), h("label", { class: "select" }, "Severity", parts.severity),
-      h("label", { class: "select" }, "Subchannel", parts.channel), h("label", { class: "select" }, "Find", parts.text),
+      "header",
+      { class: "panel-head" },
+      h("h2", { id: "events-title", text: "Events" }),
+      parts.count,
+      h("label", { class: "select" }, "Show", parts.group),
+      h("label", { class: "select" }, "Severity", parts.severity),
+      h("label", { class: "select" }, "Subchannel", parts.channel),
+      h("label", { class: "select" }, "Find", parts.text),
     ),
-    parts.list, parts.empty, h("p", { class: "more" }, parts.more),
+    parts.list,
+    parts.empty,
+    h("p", { class: "more" }, parts.more),
   );
   const audit = h("section", { class: "panel", "aria-labelledby": "audit-title" });
   byId("view-events").append(h("div", { class: "split wide" }, panel, audit));
@@ -83,8 +109,13 @@ async function load(anew) {
   try {
     const found = await onlyNewest(() =>
       ask("/api/events", {
-        kind: kinds()?.join(","), severity: parts.severity.value, subchannel: parts.channel.value, text: parts.text.value.trim(),
-        to_s: state.past_s, before: anew ? null : before, limit: PAGE,
+        kind: kinds()?.join(","),
+        severity: parts.severity.value,
+        subchannel: parts.channel.value,
+        text: parts.text.value.trim(),
+        to_s: state.past_s,
+        before: anew ? null : before,
+        limit: PAGE,
       }),
     );
     if (!found) return;
@@ -105,18 +136,30 @@ function wanted(event) {
   if (parts.severity.value && event.severity !== parts.severity.value) return false;
   if (parts.channel.value && event.key !== parts.channel.value) return false;
   const text = parts.text.value.trim().toLowerCase();
-  return !text || `${event.kind} ${event.device ?? ""} ${event.gateway ?? ""} ${event.text}`.toLowerCase().includes(text);
+  return (
+    !text || `${event.kind} ${event.device ?? ""} ${event.gateway ?? ""} ${event.text}`.toLowerCase().includes(text)
+  );
 }
 
 function draw() {
   const byName = new Map();
   for (const event of [...(isPast() ? [] : state.events), ...older]) if (wanted(event)) byName.set(event.id, event);
   const all = [...byName.values()].sort((a, b) => b.time_s - a.time_s || (a.id < b.id ? 1 : -1)).slice(0, MOST_SHOWN);
-  keep(parts.list, all, (event) => event.id, eventItem, () => {});
+  keep(
+    parts.list,
+    all,
+    (event) => event.id,
+    eventItem,
+    () => {},
+  );
   say(parts.count, plural(all.length, "event") + (before ? ", and older ones" : ""));
   parts.more.hidden = !before;
   parts.empty.hidden = all.length > 0;
   mark(parts.list, "hidden", all.length === 0);
   say(parts.empty.firstChild, problem ? "The events cannot be read" : "No such event");
-  say(parts.empty.lastChild, problem || (before ? "Nothing in the part that was searched; look at older ones." : "Nothing like it has been recorded."));
+  say(
+    parts.empty.lastChild,
+    problem ||
+      (before ? "Nothing in the part that was searched; look at older ones." : "Nothing like it has been recorded."),
+  );
 }

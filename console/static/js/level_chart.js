@@ -52,7 +52,10 @@ export function levelChart(box) {
 }
 
 function levels(series) {
-  const values = series.slice(1).flat().filter((value) => value !== null);
+  const values = series
+    .slice(1)
+    .flat()
+    .filter((value) => value !== null);
   if (!values.length) return [-100, -40];
   return [Math.floor((Math.min(...values) - 1) / 5) * 5, Math.ceil((Math.max(...values) + 1) / 5) * 5];
 }
@@ -78,7 +81,15 @@ function options(width) {
     ],
     series: [
       { label: "time", value: (self, at_s) => (at_s === null ? "–" : `${day(at_s)} ${timeOfDay(at_s)}`) },
-      { label: NAMES[0], stroke: ink("series-1"), fill: ink("series-1-soft"), fillTo: (self) => self.scales.y.min, width: 1.6, value: level, points: { show: false } },
+      {
+        label: NAMES[0],
+        stroke: ink("series-1"),
+        fill: ink("series-1-soft"),
+        fillTo: (self) => self.scales.y.min,
+        width: 1.6,
+        value: level,
+        points: { show: false },
+      },
       { label: NAMES[1], stroke: ink("series-2"), width: 1.8, dash: [7, 4], value: level, points: { show: false } },
       { label: NAMES[2], stroke: ink("series-3"), width: 1.2, dash: [2, 4], value: level, points: { show: false } },
     ],

@@ -140,7 +140,11 @@ async function catchUp() {
 
 function onLink(link) {
   if (link.state === "refused") return signedOut();
-  state.link = { ...state.link, ...link, since_s: link.state === state.link.state ? state.link.since_s : Date.now() / 1e3 };
+  state.link = {
+    ...state.link,
+    ...link,
+    since_s: link.state === state.link.state ? state.link.since_s : Date.now() / 1e3,
+  };
   changed("link");
 }
 
@@ -159,15 +163,30 @@ async function signedOut() {
 /** One word on the line to the server, and a banner while something stands between the page and the air. */
 function drawLink() {
   const away = state.feed?.state === "away";
-  const word = state.link.state === "lost" ? "reconnecting" : state.link.state === "connecting" ? "connecting" : away ? "database away" : "connected";
+  const word =
+    state.link.state === "lost"
+      ? "reconnecting"
+      : state.link.state === "connecting"
+        ? "connecting"
+        : away
+          ? "database away"
+          : "connected";
   say(byId("link"), word);
   mark(byId("link"), "data-state", word === "connected" ? "live" : word === "connecting" ? "connecting" : "away");
   if (!state.site) return;
   if (state.link.state === "lost") {
-    banner("warn", "The line to the console's server is cut.", `What is shown is from before ${timeOfDay(state.link.since_s)}. It is opened again by itself.`);
+    banner(
+      "warn",
+      "The line to the console's server is cut.",
+      `What is shown is from before ${timeOfDay(state.link.since_s)}. It is opened again by itself.`,
+    );
   } else if (away) {
     const again = state.feed.retry_s ? ` It is tried again every ${state.feed.retry_s} s.` : "";
-    banner("bad", "The database is away.", `What is shown is from before ${timeOfDay(state.feed.since_s)}; leases that were granted hold.${again} (${state.feed.detail ?? ""})`);
+    banner(
+      "bad",
+      "The database is away.",
+      `What is shown is from before ${timeOfDay(state.feed.since_s)}; leases that were granted hold.${again} (${state.feed.detail ?? ""})`,
+    );
   } else banner(null);
 }
 

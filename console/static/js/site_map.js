@@ -26,7 +26,13 @@ const onlyNewest = newest();
 export function startSiteMap() {
   view("site-map", draw, { every_ms: 500, ...seen("map") });
   parts.channel = h("select", { onchange: () => select(parts.channel.value) });
-  parts.show = h("fieldset", { class: "choice" }, h("legend", { class: "visually-hidden", text: "Show" }), radio("power", "Power", true), radio("deviation", "Uncertainty", false));
+  parts.show = h(
+    "fieldset",
+    { class: "choice" },
+    h("legend", { class: "visually-hidden", text: "Show" }),
+    radio("power", "Power", true),
+    radio("deviation", "Uncertainty", false),
+  );
   parts.canvas = h("canvas", { "aria-hidden": "true" });
   parts.marks = h("div", { class: "map-marks" });
   parts.stage = h("div", { class: "stage" }, parts.canvas, parts.marks);
@@ -38,17 +44,40 @@ export function startSiteMap() {
   parts.note = h("p", { class: "muted", role: "status" });
   parts.list = h("div", { class: "places" });
   const legend = h(
-    "div", { class: "legend" }, parts.scale,
-    h("span", { class: "swatch", "data-pattern": "/" }, h("i", { class: "fill-uncertain", "aria-hidden": "true" }), `± ${UNCERTAIN_DB} dB or worse`),
-    ...[["sensor", "▲", "sensor"], ["gateway", "◆", "gateway"], ["device", "●", "device"]].map(([kind, sign, text]) => h("span", { class: "swatch" }, h("b", { class: `sign-${kind}`, "aria-hidden": "true", text: sign }), text)),
+    "div",
+    { class: "legend" },
+    parts.scale,
+    h(
+      "span",
+      { class: "swatch", "data-pattern": "/" },
+      h("i", { class: "fill-uncertain", "aria-hidden": "true" }),
+      `± ${UNCERTAIN_DB} dB or worse`,
+    ),
+    ...[
+      ["sensor", "▲", "sensor"],
+      ["gateway", "◆", "gateway"],
+      ["device", "●", "device"],
+    ].map(([kind, sign, text]) =>
+      h("span", { class: "swatch" }, h("b", { class: `sign-${kind}`, "aria-hidden": "true", text: sign }), text),
+    ),
   );
   byId("view-map").append(
     h(
-      "div", { class: "split map-split" },
+      "div",
+      { class: "split map-split" },
       h(
-        "section", { class: "panel", "aria-labelledby": "site-map-title" },
-        h("header", { class: "panel-head" }, h("h2", { id: "site-map-title", text: "Radio environment" }), parts.show, h("label", { class: "select" }, "Subchannel", parts.channel)),
-        parts.stage, legend, parts.note,
+        "section",
+        { class: "panel", "aria-labelledby": "site-map-title" },
+        h(
+          "header",
+          { class: "panel-head" },
+          h("h2", { id: "site-map-title", text: "Radio environment" }),
+          parts.show,
+          h("label", { class: "select" }, "Subchannel", parts.channel),
+        ),
+        parts.stage,
+        legend,
+        parts.note,
       ),
       h("section", { class: "panel", "aria-label": "Places" }, parts.list),
     ),
@@ -61,12 +90,19 @@ export function startSiteMap() {
 }
 
 function radio(value, text, checked) {
-  return h("label", {}, h("input", { type: "radio", name: "map-show", value, checked, onchange: () => hurry("site-map") }), ` ${text}`);
+  return h(
+    "label",
+    {},
+    h("input", { type: "radio", name: "map-show", value, checked, onchange: () => hurry("site-map") }),
+    ` ${text}`,
+  );
 }
 
 /** The site is known. */
 export function fillSiteMap() {
-  parts.channel.replaceChildren(...state.site.subchannels.map((cell) => h("option", { value: cell.key, text: channelName(cell.key) })));
+  parts.channel.replaceChildren(
+    ...state.site.subchannels.map((cell) => h("option", { value: cell.key, text: channelName(cell.key) })),
+  );
 }
 
 async function load() {
@@ -95,7 +131,13 @@ function draw() {
   const old = performance.now() - asked_ms > AGAIN_MS;
   const other = found && found.key !== state.selected;
   if (isView("map") && !isPast() && (old || (other && performance.now() - asked_ms > 300))) load();
-  const scene = sceneOf(state.site, shown("sensors"), shown("gateways"), shown("devices"), other || isPast() ? null : found);
+  const scene = sceneOf(
+    state.site,
+    shown("sensors"),
+    shown("gateways"),
+    shown("devices"),
+    other || isPast() ? null : found,
+  );
   parts.stage.hidden = scene.empty;
   const showing = parts.show.querySelector(":checked").value;
   const range = scene.empty ? null : drawScene(parts, scene, showing, UNCERTAIN_DB);
@@ -123,22 +165,34 @@ function note(scene, range) {
 
 /** The same in words: what stands where. */
 function places(scene) {
-  const text = JSON.stringify(scene.placed.map((one) => [one.kind, one.name, one.east_m, one.north_m, one.word, one.tone]));
+  const text = JSON.stringify(
+    scene.placed.map((one) => [one.kind, one.name, one.east_m, one.north_m, one.word, one.tone]),
+  );
   if (parts.list.dataset.text === text) return;
   parts.list.dataset.text = text;
-  const kinds = [["sensor", "Sensors", "sensors"], ["gateway", "Gateways", "gateways"], ["device", "Devices", "devices"]];
+  const kinds = [
+    ["sensor", "Sensors", "sensors"],
+    ["gateway", "Gateways", "gateways"],
+    ["device", "Devices", "devices"],
+  ];
   parts.list.replaceChildren(
     ...kinds.flatMap(([kind, title, href]) => {
       const some = scene.placed.filter((one) => one.kind === kind);
       if (!some.length) return [];
-      const items = some.slice(0, 100).map((one) =>
-        h(
-          "li", {},
-          h("a", { href: kind === "device" ? `#/devices/${encodeURIComponent(one.name)}` : `#/${href}`, text: one.name }),
-          h("span", { class: "tag", "data-tone": one.tone || null, text: one.word }),
-          h("span", { class: "muted", text: `${metres(one.east_m)} E, ${metres(one.north_m)} N` }),
-        ),
-      );
+      const items = some
+        .slice(0, 100)
+        .map((one) =>
+          h(
+            "li",
+            {},
+            h("a", {
+              href: kind === "device" ? `#/devices/${encodeURIComponent(one.name)}` : `#/${href}`,
+              text: one.name,
+            }),
+            h("span", { class: "tag", "data-tone": one.tone || null, text: one.word }),
+            h("span", { class: "muted", text: `${metres(one.east_m)} E, ${metres(one.north_m)} N` }),
+          ),
+        );
       return [h("h2", { class: "part", text: `${title} (${some.length})` }), h("ul", { class: "place-list" }, items)];
     }),
   );

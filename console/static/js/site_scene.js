@@ -18,8 +18,18 @@ export function sceneOf(site, sensors, gateways, devices, field) {
     position && { kind, name, east_m: position[0], north_m: position[1], word, tone };
   const placed = [
     ...(devices?.devices ?? []).map((d) => at("device", d.device, d.position_m, ...deviceState(d))),
-    ...(gateways?.gateways ?? []).map((g) => at("gateway", g.gateway, g.position_m, g.state, GATEWAY_STATES[g.state] ?? "warn")),
-    ...(sensors?.sensors ?? []).map((s) => at("sensor", s.sensor, s.position_m, s.stale ? "stale" : s.state, s.stale ? "bad" : (SENSOR_STATES[s.state] ?? "warn"))),
+    ...(gateways?.gateways ?? []).map((g) =>
+      at("gateway", g.gateway, g.position_m, g.state, GATEWAY_STATES[g.state] ?? "warn"),
+    ),
+    ...(sensors?.sensors ?? []).map((s) =>
+      at(
+        "sensor",
+        s.sensor,
+        s.position_m,
+        s.stale ? "stale" : s.state,
+        s.stale ? "bad" : (SENSOR_STATES[s.state] ?? "warn"),
+      ),
+    ),
   ].filter(Boolean);
   return { placed, field, box: boxOf(placed, field), empty: placed.length === 0 };
 }
@@ -30,7 +40,12 @@ function boxOf(placed, field) {
   const [west_m, east_m] = [Math.min(...east), Math.max(...east)];
   const [south_m, north_m] = [Math.min(...north), Math.max(...north)];
   const margin_m = Math.max(20, 0.06 * Math.max(east_m - west_m, north_m - south_m));
-  return { west_m: west_m - margin_m, east_m: east_m + margin_m, south_m: south_m - margin_m, north_m: north_m + margin_m };
+  return {
+    west_m: west_m - margin_m,
+    east_m: east_m + margin_m,
+    south_m: south_m - margin_m,
+    north_m: north_m + margin_m,
+  };
 }
 
 /** Draw; returns [low, high, unit] of the colours, or null without a field. */
@@ -77,7 +92,12 @@ function drawField(context, field, showing, uncertain_db, x, y) {
   for (let i = 0; i < rows; i += 1) {
     for (let j = 0; j < columns; j += 1) {
       if (field.deviation_db[i][j] < uncertain_db) continue;
-      const cell = [field.east_m[j] - half_e, field.north_m[i] + half_n, field.east_m[j] + half_e, field.north_m[i] - half_n];
+      const cell = [
+        field.east_m[j] - half_e,
+        field.north_m[i] + half_n,
+        field.east_m[j] + half_e,
+        field.north_m[i] - half_n,
+      ];
       context.fillRect(x(cell[0]), y(cell[1]), x(cell[2]) - x(cell[0]), y(cell[3]) - y(cell[1]));
     }
   }
@@ -86,7 +106,8 @@ function drawField(context, field, showing, uncertain_db, x, y) {
 
 /** How long a round distance is on the picture. */
 function drawRuler(context, scale, width, height) {
-  const length_m = [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000].findLast((one) => one * scale < width / 4) ?? 10;
+  const length_m =
+    [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000].findLast((one) => one * scale < width / 4) ?? 10;
   const wide = length_m * scale;
   const bottom = height - 14;
   context.fillStyle = ink("panel");
@@ -110,7 +131,8 @@ function placeMarks(box, { placed }, x, y, width) {
   box.replaceChildren(
     ...placed.map(({ kind, name, east_m, north_m, word, tone }) => {
       const made = h(
-        "span", { class: `mark mark-${kind}`, "data-tone": tone || null, title: `${kind} ${name}: ${word}` },
+        "span",
+        { class: `mark mark-${kind}`, "data-tone": tone || null, title: `${kind} ${name}: ${word}` },
         h("b", { "aria-hidden": "true", text: SIGNS[kind] }),
         kind === "device" ? null : h("span", { text: name }),
       );

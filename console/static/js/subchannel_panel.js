@@ -15,11 +15,26 @@ import { decibels, duration, kilohertz, megahertz, percent, probability } from "
 import { CHANNEL_STATES, TECHNOLOGIES, tag } from "./words.js";
 
 const FIGURES = [
-  ["E_c", "energy", (c) => decibels(c.energy_dbfs, "dBFS"), (c) => (c.energy_dbm === null ? "" : decibels(c.energy_dbm, "dBm"))],
+  [
+    "E_c",
+    "energy",
+    (c) => decibels(c.energy_dbfs, "dBFS"),
+    (c) => (c.energy_dbm === null ? "" : decibels(c.energy_dbm, "dBm")),
+  ],
   ["E_th", "threshold", (c) => decibels(c.threshold_dbfs, "dBFS"), (c) => `noise ${decibels(c.noise_dbfs, "dBFS")}`],
   ["SNR", "over the noise", (c) => decibels(c.snr_db, "dB"), () => ""],
-  ["Pf", "false alarm", (c) => probability(c.pf), (c) => `design ${probability(c.pf_design)} · measured ${probability(c.pf_measured)}`],
-  ["Pm", "missed detection", (c) => probability(c.pm), (c) => `design ${probability(c.pm_design)}${c.pm_snr_db === null ? "" : ` · at ${decibels(c.pm_snr_db)}`}`],
+  [
+    "Pf",
+    "false alarm",
+    (c) => probability(c.pf),
+    (c) => `design ${probability(c.pf_design)} · measured ${probability(c.pf_measured)}`,
+  ],
+  [
+    "Pm",
+    "missed detection",
+    (c) => probability(c.pm),
+    (c) => `design ${probability(c.pm_design)}${c.pm_snr_db === null ? "" : ` · at ${decibels(c.pm_snr_db)}`}`,
+  ],
   ["Pm·Pr(H1) + Pf·Pr(H0)", "detection-error weight", (c) => probability(c.weight), () => ""],
 ];
 
@@ -52,8 +67,13 @@ function build() {
   parts = { figure, caption, title, facts, ban, pin, states, grid, occupancy, leases, none };
   byId("subchannel").replaceChildren(
     h("header", { class: "panel-head" }, title, states, h("span", { class: "buttons" }, pin, ban)),
-    facts, figure, grid, occupancy.box,
-    h("h3", { class: "part", text: "Leases now and next" }), leases, none,
+    facts,
+    figure,
+    grid,
+    occupancy.box,
+    h("h3", { class: "part", text: "Leases now and next" }),
+    leases,
+    none,
   );
 }
 
@@ -63,8 +83,11 @@ function occupancyBar() {
   const range = h("i", { class: "range" });
   const point = h("i", { class: "point" });
   const box = h(
-    "div", { class: "occupancy" },
-    h("span", { class: "occupancy-name", text: "Occupancy Pr(H1)" }), value, interval,
+    "div",
+    { class: "occupancy" },
+    h("span", { class: "occupancy-name", text: "Occupancy Pr(H1)" }),
+    value,
+    interval,
     h("div", { class: "occupancy-bar", "aria-hidden": "true" }, range, point),
   );
   return { box, value, interval, range, point };
@@ -80,7 +103,12 @@ function draw() {
   const channel = selectedChannel();
   if (!cell || !channel) return;
   say(parts.title, `${megahertz(cell.subchannel_hz)}`);
-  say(parts.facts, [TECHNOLOGIES[cell.technology], kilohertz(cell.bandwidth_hz), cell.sub_band && `sub-band ${cell.sub_band}`].filter(Boolean).join(" · "));
+  say(
+    parts.facts,
+    [TECHNOLOGIES[cell.technology], kilohertz(cell.bandwidth_hz), cell.sub_band && `sub-band ${cell.sub_band}`]
+      .filter(Boolean)
+      .join(" · "),
+  );
   writeStates(channel);
   writeFigures(channel);
   writeOccupancy(channel);
@@ -99,7 +127,13 @@ function writeStates(channel) {
     ...(channel.rule === "banned" && channel.state !== "banned" ? [["banned", "bad"]] : []),
     ...channel.flags.map((flag) => [flag.replaceAll("_", " "), "warn", state.site.flags?.[flag] ?? flag]),
   ];
-  keep(parts.states, tags, ([text]) => text, ([text, tone_, title]) => h("span", { ...tag(text, tone_), title }), () => {});
+  keep(
+    parts.states,
+    tags,
+    ([text]) => text,
+    ([text, tone_, title]) => h("span", { ...tag(text, tone_), title }),
+    () => {},
+  );
 }
 
 function writeFigures(channel) {
@@ -110,10 +144,16 @@ function writeFigures(channel) {
     made.parts = { value, more };
     return made;
   };
-  keep(parts.grid, FIGURES, ([name]) => name, make, (made, [, , value, more]) => {
-    say(made.parts.value, value(channel));
-    say(made.parts.more, more(channel));
-  });
+  keep(
+    parts.grid,
+    FIGURES,
+    ([name]) => name,
+    make,
+    (made, [, , value, more]) => {
+      say(made.parts.value, value(channel));
+      say(made.parts.more, more(channel));
+    },
+  );
 }
 
 function writeOccupancy({ occupancy, occupancy_low: low, occupancy_high: high, sensors, age_s }) {
@@ -130,7 +170,13 @@ function writeOccupancy({ occupancy, occupancy_low: low, occupancy_high: high, s
 function writeLeases() {
   const found = shown("leases");
   const mine = found?.leases.filter((lease) => lease.key === state.selected) ?? [];
-  keep(parts.leases, mine, (lease) => lease.lease_id, makeLease, (made, lease) => updateLease(made, lease, found.time_s));
+  keep(
+    parts.leases,
+    mine,
+    (lease) => lease.lease_id,
+    makeLease,
+    (made, lease) => updateLease(made, lease, found.time_s),
+  );
   parts.none.hidden = mine.length > 0;
   if (!isPast() && mine.some((lease) => !reasons.has(lease.lease_id))) askReasons();
 }
@@ -140,11 +186,25 @@ function makeLease(lease) {
   const marks = h("span", { class: "tags" });
   const why = h("div", { class: "why" });
   const details = h("details", {}, h("summary", { text: "Why here?" }), why);
-  const button = h("button", { type: "button", class: "small", text: "Evict…", "aria-label": `Evict ${lease.device}`, onclick: () => evict(made.lease) });
+  const button = h("button", {
+    type: "button",
+    class: "small",
+    text: "Evict…",
+    "aria-label": `Evict ${lease.device}`,
+    onclick: () => evict(made.lease),
+  });
   const device = h("a", { href: `#/devices/${encodeURIComponent(lease.device)}`, class: "mono", text: lease.device });
   const made = h(
-    "li", { class: "lease", "data-lease": lease.lease_id },
-    h("div", { class: "lease-line" }, device, h("span", { class: "muted", text: `at ${lease.gateway}` }), marks, button),
+    "li",
+    { class: "lease", "data-lease": lease.lease_id },
+    h(
+      "div",
+      { class: "lease-line" },
+      device,
+      h("span", { class: "muted", text: `at ${lease.gateway}` }),
+      marks,
+      button,
+    ),
     h("div", { class: "lease-line" }, when, h("span", { class: "muted" }, "from ", timeElement(lease.start_s))),
     details,
   );
@@ -157,13 +217,24 @@ function updateLease(made, lease, time_s) {
   made.lease = lease;
   const { when, marks, button } = made.parts;
   const coming = lease.start_s > time_s;
-  say(when, coming ? `next, in ${duration(lease.start_s - time_s)} for ${duration(lease.end_s - lease.start_s)}` : `now, ${duration(lease.end_s - time_s)} left`);
+  say(
+    when,
+    coming
+      ? `next, in ${duration(lease.start_s - time_s)} for ${duration(lease.end_s - lease.start_s)}`
+      : `now, ${duration(lease.end_s - time_s)} left`,
+  );
   const tags = [
     [coming ? "next" : "now", coming ? "" : "good"],
     lease.forced ? [`forced after ${lease.attempt}`, "bad"] : [`attempt ${lease.attempt}`, ""],
     [lease.state, ""],
   ];
-  keep(marks, tags, ([text]) => text, ([text, tone]) => h("span", tag(text, tone)), () => {});
+  keep(
+    marks,
+    tags,
+    ([text]) => text,
+    ([text, tone]) => h("span", tag(text, tone)),
+    () => {},
+  );
   button.disabled = isPast();
   writeWhy(made);
 }
@@ -187,7 +258,11 @@ export function whyElements({ summary, facts, tries }) {
   return [
     h("p", { text: summary }),
     ...facts.map((text) => h("p", { class: "muted", text })),
-    h("ol", {}, tries.map(({ text, outcome }) => h("li", {}, `${text}: `, h("b", { text: outcome })))),
+    h(
+      "ol",
+      {},
+      tries.map(({ text, outcome }) => h("li", {}, `${text}: `, h("b", { text: outcome }))),
+    ),
   ];
 }
 

@@ -24,7 +24,13 @@ function make(tile) {
   const value = h("span", { class: "tile-value" });
   const says = h("span", { class: "tile-says" });
   const act = tile.act && h("button", { type: "button", class: "small", text: tile.act, onclick: tile.does });
-  const link = h(tile.href ? "a" : "div", { class: "tile-face", href: tile.href }, h("span", { class: "tile-name", text: tile.name }), value, says);
+  const link = h(
+    tile.href ? "a" : "div",
+    { class: "tile-face", href: tile.href },
+    h("span", { class: "tile-name", text: tile.name }),
+    value,
+    says,
+  );
   const made = h("li", { class: "tile" }, link, act);
   made.parts = { value, says };
   return made;
@@ -46,8 +52,10 @@ function subchannels() {
   const busy = all.filter((channel) => channel.state === "busy").length;
   const { word, tone } = SENSING[found?.sensing] ?? { word: "nothing is known yet", tone: "warn" };
   return {
-    name: "Subchannels busy", value: `${busy} of ${state.site.subchannels.length}`,
-    says: word, tone: tone === "good" ? null : tone,
+    name: "Subchannels busy",
+    value: `${busy} of ${state.site.subchannels.length}`,
+    says: word,
+    tone: tone === "good" ? null : tone,
   };
 }
 
@@ -73,7 +81,9 @@ function gateways() {
   const attached = all.filter((gateway) => gateway.state === "attached").length;
   const missing = all.filter((gateway) => gateway.state !== "attached");
   return {
-    name: "Gateways attached", value: `${attached} of ${all.length}`, href: "#/gateways",
+    name: "Gateways attached",
+    value: `${attached} of ${all.length}`,
+    href: "#/gateways",
     says: missing.length ? missing.map((gateway) => `${gateway.gateway} ${gateway.state}`).join(", ") : "all there",
     tone: missing.length ? "warn" : null,
   };
@@ -87,9 +97,14 @@ function sensors() {
     ? bad.map((sensor) => `${sensor.sensor} ${sensor.state}, ${duration(sensor.age_s)} old`).join(", ")
     : clipping.length
       ? `${clipping.map((sensor) => sensor.sensor).join(", ")} clipping`
-      : all.length ? "all fresh" : "none has reported yet";
+      : all.length
+        ? "all fresh"
+        : "none has reported yet";
   return {
-    name: "Sensors fresh", value: `${all.length - bad.length} of ${all.length}`, href: "#/sensors", says,
+    name: "Sensors fresh",
+    value: `${all.length - bad.length} of ${all.length}`,
+    href: "#/sensors",
+    says,
     tone: bad.length ? "bad" : clipping.length || !all.length ? "warn" : null,
   };
 }
@@ -100,8 +115,14 @@ function devices() {
   const degraded = all.filter((device) => device.degraded && !device.offline).length;
   const worst = all.reduce((most, device) => Math.max(most, device.outage ?? 0), 0);
   return {
-    name: "Devices offline", value: `${count(offline.length)} of ${count(all.length)}`, href: "#/devices",
-    says: degraded ? `${plural(degraded, "device")} degraded` : all.length ? `worst outage ${percent(worst)}` : "none heard yet",
+    name: "Devices offline",
+    value: `${count(offline.length)} of ${count(all.length)}`,
+    href: "#/devices",
+    says: degraded
+      ? `${plural(degraded, "device")} degraded`
+      : all.length
+        ? `worst outage ${percent(worst)}`
+        : "none heard yet",
     tone: offline.length ? "bad" : degraded ? "warn" : null,
   };
 }
@@ -113,8 +134,10 @@ function policy() {
   const pinned = word?.pinned.length ?? 0;
   const rules = [banned && plural(banned, "ban"), pinned && plural(pinned, "pin")].filter(Boolean).join(", ");
   return {
-    name: "Policy", value: word?.policy ?? own.policy,
+    name: "Policy",
+    value: word?.policy ?? own.policy,
     says: `N = ${word?.attempts ?? own.attempts}${rules ? ` · ${rules}` : ""}${word?.policy || word?.attempts ? " · by operators" : ""}`,
-    act: "Change…", does: changePolicy,
+    act: "Change…",
+    does: changePolicy,
   };
 }

@@ -71,9 +71,20 @@ function draw(now_ms) {
   empty.hidden = names.length > 0;
   if (!names.length) {
     say(empty.firstChild, isPast() ? "No spectrum is recorded here" : "No spectrum yet");
-    say(empty.lastChild, isPast() ? "Rows are kept for a shorter time than the channel map." : "A waterfall appears as soon as a sensor publishes its spectrum.");
+    say(
+      empty.lastChild,
+      isPast()
+        ? "Rows are kept for a shorter time than the channel map."
+        : "A waterfall appears as soon as a sensor publishes its spectrum.",
+    );
   }
-  keep(box, names, (name) => name, make, (made, name) => update(made, name, store.sensors.get(name), now_ms));
+  keep(
+    box,
+    names,
+    (name) => name,
+    make,
+    (made, name) => update(made, name, store.sensors.get(name), now_ms),
+  );
 }
 
 function make(name) {
@@ -85,11 +96,28 @@ function make(name) {
   bar.style.background = powerGradient();
   const under = h("span", { class: "muted under" });
   const made = h(
-    "section", { class: "panel waterfall", "aria-label": `Sensor ${name}` },
-    h("header", { class: "panel-head" }, h("h2", { text: name }), tuning, h("span", { class: "scale" }, low, bar, high)),
-    canvas, under,
+    "section",
+    { class: "panel waterfall", "aria-label": `Sensor ${name}` },
+    h(
+      "header",
+      { class: "panel-head" },
+      h("h2", { text: name }),
+      tuning,
+      h("span", { class: "scale" }, low, bar, high),
+    ),
+    canvas,
+    under,
   );
-  made.parts = { canvas, tuning, low, high, under, picture: new WaterfallPicture(canvas), range: null, ranged_ms: -Infinity };
+  made.parts = {
+    canvas,
+    tuning,
+    low,
+    high,
+    under,
+    picture: new WaterfallPicture(canvas),
+    range: null,
+    ranged_ms: -Infinity,
+  };
   canvas.addEventListener("pointermove", (event) => point(made, event));
   canvas.addEventListener("pointerleave", () => say(under, ""));
   return made;
@@ -113,7 +141,10 @@ function update(made, name, kept, now_ms) {
   parts.picture.draw(kept, parts.range, marks);
   const last = kept.rows.at(-1);
   const sensor = shown("sensors")?.sensors.find((one) => one.sensor === name);
-  say(parts.tuning, `${megahertz(kept.center_hz)} ± ${megahertz(kept.span_hz / 2)}, a row each ${duration(last.interval_s)}${sensor?.stale ? " · stale" : ""}`);
+  say(
+    parts.tuning,
+    `${megahertz(kept.center_hz)} ± ${megahertz(kept.span_hz / 2)}, a row each ${duration(last.interval_s)}${sensor?.stale ? " · stale" : ""}`,
+  );
   say(parts.low, decibels(parts.range[0], "dBFS", 0));
   say(parts.high, decibels(parts.range[1], "dBFS", 0));
   mark(parts.canvas, "aria-label", `Waterfall of ${name}: ${loudest(kept, last)}`);
@@ -128,5 +159,10 @@ function loudest(kept, row) {
 
 function point(made, event) {
   const found = made.parts.picture.at(event.offsetX, event.offsetY);
-  say(made.parts.under, found ? `${megahertz(Math.round(found.hz / 1e3) * 1e3)} at ${timeOfDay(found.time_s)}: ${decibels(found.level_dbfs, "dBFS")}` : "");
+  say(
+    made.parts.under,
+    found
+      ? `${megahertz(Math.round(found.hz / 1e3) * 1e3)} at ${timeOfDay(found.time_s)}: ${decibels(found.level_dbfs, "dBFS")}`
+      : "",
+  );
 }
