@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 VIEWS = ("channels", "waterfall", "map", "devices/meter-00", "gateways", "sensors", "events")
+# On a phone these look otherwise; the others only stand one under the other.
+LAID_OUT_ANEW = ("channels", "events", "devices/meter-00")
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
@@ -41,7 +43,8 @@ def test_axe_finds_nothing(
         name = view.split("/")[0]
         seen.wait("name => !document.getElementById(`view-${name}`).hidden", name)
         seen.wait("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
-        assert (view, violations(seen.page, **rules)) == (view, [])
+        if size == DESK or view in LAID_OUT_ANEW:
+            assert (view, violations(seen.page, **rules)) == (view, [])
         assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{view} is wider than {size}"
     seen.page.get_by_role("button", name="Sign in").click()
     assert violations(seen.page) == []
