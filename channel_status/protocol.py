@@ -20,7 +20,7 @@ from spectrum.status import Lease
 # resolution (`spectrum-1s:roof`): the last minute, quarter of an hour and six hours.
 STREAM_LENGTH: Final = {
     "events": 50_000,
-    "reports": 3_000,
+    "reports": 600,
     "uplinks": 50_000,
     "audit": 10_000,
     "spectrum-100ms": 600,
