@@ -128,6 +128,10 @@ def summary_text(found: Mapping[str, Any]) -> str:
         lines.append(f"{names[name]:<10} {_share(phase)}, {_lost(phase['losses'])}")
         if phase["strangers"]["sent"] and phase["controlled"]["sent"]:
             lines.append(f"           our own: {_share(phase['controlled'])}; strangers: {_share(phase['strangers'])}")
+    taken = [
+        f"{p['losses']['interference'] / p['sent']:.3f} {names[n]}" for n, p in found["phases"].items() if p["sent"]
+    ]
+    lines.append(f"           lost to interference: {', '.join(taken)}")
     if found.get("recovered") is not None:
         verdict = "the loop closed" if found["recovered"] else "the deliveries did NOT recover in this run"
         lines.append(f"           {verdict}")
