@@ -15,6 +15,8 @@ import click
 from terminal.command import json_option, progress
 
 ONE_TO_ANY: Final = click.IntRange(min=1)
+# Threads are made as asked for: far more than a large machine has cores would bring it down.
+MOST_THREADS: Final = 256
 
 
 class Finite(click.FloatRange):
@@ -81,7 +83,9 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Memory of the engine; what does not fit is spilled to disk.",
         ),
-        click.option("--threads", type=ONE_TO_ANY, help="Threads of the engine.  [default: all cores]"),
+        click.option(
+            "--threads", type=click.IntRange(1, MOST_THREADS), help="Threads of the engine.  [default: all cores]"
+        ),
         json_option,
     ]
     for option in reversed(options):

@@ -20,8 +20,11 @@ OFTEN: Final = 0.20
 FAILS_AT_TIMES: Final = 0.05
 
 
-def platform_columns(rng: np.random.Generator, devices: int) -> dict[str, Any]:
-    """Columns of codes for `devices` platform devices over 11 days, with the lists that the codes index."""
+def platform_columns(rng: np.random.Generator, devices: int, first: int = 0) -> dict[str, Any]:
+    """Columns of codes for `devices` platform devices over 11 days, with the lists that the codes index.
+
+    first: number of the first device, for a population that is drawn in blocks.
+    """
     homes = [plmn for plmn, _, _ in marginals.PLATFORM_HOMES]
     visited = [
         plmn for plmn in (*marginals.OTHER_HOMES, "20404", "24001", "23410", "23415", "23420") if plmn not in homes
@@ -48,7 +51,7 @@ def platform_columns(rng: np.random.Generator, devices: int) -> dict[str, Any]:
     own_cause = rng.choice(len(causes), devices, p=odds)[device]
     result = np.where(fails, 1 + np.where(only_fail[device], own_cause, rng.choice(len(causes), total, p=odds)), 0)
     return {
-        "devices": [f"{networks[code]}{9_000_000_000 + number:010d}" for number, code in enumerate(home)],
+        "devices": [f"{networks[code]}{9_000_000_000 + number:010d}" for number, code in enumerate(home, first)],
         "networks": networks,
         "procedures": PROCEDURES,
         "results": ("OK", *causes),

@@ -17,6 +17,7 @@ from monitoring.roaming.population import APNS, LABELS, NO_APN, SIMS, Devices, D
 from spectrum.errors import BadInput
 
 BLOCK_DEVICES: Final = 10_000
+PLATFORM_BLOCK_DEVICES: Final = 10_000  # each with some 267 records
 FIRST_DAY: Final = datetime.date(2019, 4, 5)  # the paper's first day
 # Users' identifiers look like IMSIs: PLMN and 10 digits. Below 10^9 lies the range of native meters.
 METER_SERIALS: Final = 10**9
@@ -79,8 +80,8 @@ def synthesize(
                     write(name, table)
             write("truth", _truth_table(drawn, users))
             advance(1 / blocks)
-        platform = platform_columns(np.random.default_rng(seeds[-1]), max(50, devices // marginals.PLATFORM_SHARE))
-        write("platform", _platform_table(platform))
+        for platform in _platform_blocks(seeds[-1], max(50, devices // marginals.PLATFORM_SHARE)):
+            write("platform", platform)
     (out / "network.toml").write_text(NETWORK_TOML)
     return write.rows
 
@@ -235,6 +236,14 @@ def _truth_table(devices: Devices, users: list[str]) -> Any:
         "group": pa.array([group.name for group in groups]),
     }
     return pa.table(columns)
+
+
+def _platform_blocks(seed: np.random.SeedSequence, devices: int) -> Iterator[Any]:
+    """Tables of the platform's devices, a block after another. The first block draws from the seed itself."""
+    firsts = range(0, devices, PLATFORM_BLOCK_DEVICES)
+    for first, own in zip(firsts, [seed, *seed.spawn(len(firsts) - 1)], strict=True):
+        count = min(PLATFORM_BLOCK_DEVICES, devices - first)
+        yield _platform_table(platform_columns(np.random.default_rng(own), count, first))
 
 
 def _platform_table(rows: dict[str, Any]) -> Any:

@@ -6,9 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from monitoring.roaming import synthesize as synthesis
+from monitoring.roaming.platform_traffic import platform_columns
 from monitoring.roaming.synthesize import BLOCK_DEVICES, synthesize
 
 
@@ -113,3 +116,20 @@ def test_blocks_do_not_repeat_one_another(tmp_path: Path) -> None:
     assert rows["truth"] == BLOCK_DEVICES + 50
     users = pq.read_table(tmp_path / "truth.parquet").column("user").to_pylist()
     assert len(set(users)) == len(users)
+
+
+def test_platform_in_one_block_is_the_whole_draw_and_in_many_has_every_device_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = {}
+    for name, block in (("one", 50), ("many", 20), ("again", 20)):
+        monkeypatch.setattr(synthesis, "PLATFORM_BLOCK_DEVICES", block)
+        synthesize(tmp_path / name, 10, 1, 9, "parquet", quiet)
+        tables[name] = pq.read_table(tmp_path / name / "platform.parquet")
+    drawn = platform_columns(np.random.default_rng(np.random.SeedSequence(9).spawn(2)[-1]), 50)
+    users = [drawn["devices"][number] for number in drawn["device"]]
+    assert tables["one"].column("device").to_pylist() == users
+    assert tables["many"].equals(tables["again"])
+    names = tables["many"].column("device").unique().to_pylist()
+    assert sorted(int(name[5:]) - 9_000_000_000 for name in names) == list(range(50))
+    assert len(tables["many"]) / 50 > 20  # records, not only devices
