@@ -25,7 +25,7 @@ from terminal.command import INTERRUPTED, emit_json, json_option, seed_option
     type=click.IntRange(1, 5000),
     help="Twin: LoRaWAN devices, 8 by the scene. Else half LoRa, half SigFox, 50.",
 )
-@click.option("--seconds", type=click.FloatRange(1, 3600), help="How long devices send: 58 s by the scene, else 20 s.")
+@click.option("--seconds", type=click.FloatRange(1, 3600), help="How long devices send: 64 s by the scene, else 20 s.")
 @click.option("--attempts", type=click.IntRange(1, 100), default=5, show_default=True, help="N of Algorithm 1.")
 @click.option(
     "--backhaul",

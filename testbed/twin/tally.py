@@ -98,9 +98,9 @@ class Tally:
             and controlled in (None, fate.controlled)
         ]
 
-    def losses(self, phase: str | None = None) -> dict[str, int]:
+    def losses(self, phase: str | None = None, *, controlled: bool | None = None) -> dict[str, int]:
         """Lost reports by reason; every reason is there."""
-        found = Counter(fate.reason for fate in self._matching(phase, None, None) if fate.reason)
+        found = Counter(fate.reason for fate in self._matching(phase, None, controlled) if fate.reason)
         return {reason: found[reason] for reason in REASONS}
 
     def by_factor(self, phase: str | None = None) -> dict[str, Share]:
@@ -126,6 +126,7 @@ class Tally:
                     "lora": self.share(phase, kind="lora").as_json(),
                     "sigfox": self.share(phase, kind="sigfox").as_json(),
                     "losses": self.losses(phase),
+                    "controlled_losses": self.losses(phase, controlled=True),
                 }
         return {
             **self.share().as_json(),
