@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planning.grouping.assignment import Assignment
-from planning.grouping.bounds import cheap_bound
+from planning.grouping.bounds import CLIQUES, cheap_bound
+from planning.grouping.chain import chain_of
 from planning.grouping.components import components
-from planning.grouping.dive import dive, place_devices
+from planning.grouping.dive import ROUNDS, dive, place_devices
 from planning.grouping.initial import hia
 from planning.grouping.kinds import LONGEST_MASK, Kinds, kinds_of, most_options_of, options_of
 from planning.grouping.master import Line, Master, whole_lines
@@ -25,16 +26,18 @@ MOST_REPAIRED: Final = 700
 # Patterns of a local search, and patterns x lines; with more, devices keep fewer, evenly spaced shifts.
 MOST_PATTERNS: Final = 20_000
 MOST_CELLS: Final = 6_000_000
-# Moves between two looks at the clock, and after which the search for the last line (for more) is given up.
+# Moves between two looks at the clock, and after which the search for one line less is given up.
 CHUNK: Final = 500
-PATIENCE_LARGE, PATIENCE_LAST, PATIENCE_MORE = 1_500, 20_000, 3_000_000
+PATIENCE_LARGE, PATIENCE = 1_500, 60_000
+# Dives with a search after each, as long as one line is missing, and as long as more are.
+ATTEMPTS_LAST, ATTEMPTS = 4, 150
 # Up to this many devices the exact model is asked to close a gap, for this long, seconds.
 SMALL: Final = 40
 PROOF_S: Final = 5.0
 # Chunks after which a search begins again, and the most lines that it then takes apart.
 RESTART: Final = 20
 MOST_APART: Final = 12
-# Above this many devices a line more or less is below 0.02 points of saving: one short search.
+# Above this many devices a line more or less is below 0.02 points of saving: one quick dive, one short search.
 LARGE: Final = 5000
 
 
@@ -71,16 +74,25 @@ def lower_bound(traffic: Traffic, max_shift: int, clock: Clock) -> int:
 
 
 def _bound_of_part(traffic: Traffic, max_shift: int, clock: Clock) -> int:
-    cheap = cheap_bound(kinds_of(traffic, 0), max_shift)
-    kinds = priceable_kinds(traffic, max_shift)
-    pricing = None if kinds is None else pricing_of(kinds, clock.left)
-    if kinds is None or pricing is None:
+    cheap, master = _prepared(traffic, max_shift, clock)
+    if master is None:
         return cheap
-    master = Master(kinds, pricing)
     if len(traffic) <= LARGE:
         first = hia(traffic, max_shift)
-        master.add(lines_of(kinds, np.array(first.line), np.array(first.shift)))
+        master.add(lines_of(master.kinds, np.array(first.line), np.array(first.shift)))
     return max(cheap, whole_lines(master.solve(clock.over).bound))
+
+
+def _prepared(traffic: Traffic, max_shift: int, clock: Clock) -> tuple[int, Master | None]:
+    """A cheap bound, and the configuration LP where it can be solved.
+
+    The LP proves at least what cliques do. So they are left out where it is certain to be solved: nested intervals.
+    """
+    kinds = priceable_kinds(traffic, max_shift)
+    pricing = None if kinds is None else pricing_of(kinds, clock.left)
+    nested = kinds is not None and chain_of(kinds) is not None
+    cheap = cheap_bound(kinds_of(traffic, 0), max_shift, cliques=0 if nested else CLIQUES)
+    return cheap, None if kinds is None or pricing is None else Master(kinds, pricing)
 
 
 def priceable_kinds(traffic: Traffic, max_shift: int) -> Kinds | None:
@@ -125,22 +137,26 @@ def _best_of_part(
     traffic: Traffic, max_shift: int, clock: Clock, seed: int, patient: bool, progress: Callable[[int, int], None]
 ) -> Answer:
     first = hia(traffic, max_shift)
-    bound = cheap_bound(kinds_of(traffic, 0), max_shift)
+    bound, master = _prepared(traffic, max_shift, clock)
     line, shift = np.array(first.line) - 1, np.array(first.shift)
     progress(first.lines, bound)
-    kinds = None if bound == first.lines or clock.over() else priceable_kinds(traffic, max_shift)
-    pricing = None if kinds is None else pricing_of(kinds, clock.left)
-    if kinds is not None and pricing is not None:
-        master = Master(kinds, pricing)
-        relaxed = master.solve(clock.over)
-        bound = max(bound, whole_lines(relaxed.bound))
-        if bound < first.lines and not clock.over():
-            dived, option = place_devices(kinds, master.option_kind, dive(master, relaxed, clock.over))
+    rng = np.random.default_rng(seed)
+    relaxed = None if master is None or bound == first.lines or clock.over() else master.solve(clock.over)
+    bound = bound if relaxed is None else max(bound, whole_lines(relaxed.bound))
+    attempts = 2**62 if patient else 1 if len(traffic) > LARGE else ATTEMPTS
+    for attempt in range(attempts):
+        if master is not None and relaxed is not None and bound < int(line.max()) + 1 and not clock.over():
+            rounds = 1 if len(traffic) > LARGE else ROUNDS
+            whole = dive(master, relaxed, clock.over, rounds=rounds, rng=rng if attempt else None)
+            dived, option = place_devices(master.kinds, master.option_kind, whole)
             # At equal number the dive's lines are the fuller ones, from which the search gets further.
             if dived.max() <= line.max():
-                line, shift = dived, kinds.option_shift[option]
-            progress(int(line.max()) + 1, bound)
-    line, shift = _improve(traffic, max_shift, line, shift, bound, clock, seed, patient, progress)
+                line, shift = dived, master.kinds.option_shift[option]
+                progress(int(line.max()) + 1, bound)
+        line, shift = _improve(traffic, max_shift, line, shift, bound, clock, rng, progress)
+        missing = int(line.max()) + 1 - bound
+        if clock.over() or missing == 0 or (missing == 1 and attempt + 1 >= ATTEMPTS_LAST and not patient):
+            break
     answer = Answer(Assignment(tuple((line + 1).tolist()), tuple(shift.tolist())), bound)
     return _proved(traffic, max_shift, answer, clock) if len(traffic) <= SMALL else answer
 
@@ -170,18 +186,13 @@ def _improve(
     shift: IntArray,
     bound: int,
     clock: Clock,
-    seed: int,
-    patient: bool,
+    rng: np.random.Generator,
     progress: Callable[[int, int], None],
 ) -> tuple[IntArray, IntArray]:
     """Take away one line after the other as long as local search finds room for its devices elsewhere."""
-    rng = np.random.default_rng(seed)
     while int(line.max()) + 1 > bound and not clock.over():
         count = int(line.max()) + 1
-        last = count == bound + 1
-        steps = (
-            2**62 if patient else PATIENCE_LARGE if len(traffic) > LARGE else PATIENCE_LAST if last else PATIENCE_MORE
-        )
+        steps = PATIENCE_LARGE if len(traffic) > LARGE else PATIENCE
         devices = _roomiest(traffic, line, rng)
         found = _one_line_less(traffic.select(devices), max_shift, line[devices], shift[devices], clock, steps, rng)
         if found is None:
