@@ -34,9 +34,12 @@ SEED: Final = 5
 DEVICES: Final = 8
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A Chromium with a new, empty profile; each page has a context of its own."""
+    """A Chromium with a new, empty profile; each page has a context of its own.
+
+    For one module: Playwright keeps an event loop running in the thread of the tests, and others need to run theirs.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
