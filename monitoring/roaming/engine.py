@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import gzip
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from spectrum.errors import BadInput, Failed
 
-# What a column of a source is before it is read: text (every CSV column), number or time.
+# What a column of a source is before it is read: text (every CSV column), number, time, or nested (no single value).
 Family = str
 # Identifier -> (pseudonym, name of the IMSI range it is in).
 Identity = Callable[[str], tuple[int, str | None]]
@@ -31,6 +32,11 @@ WRITING_SHARE: Final = 0.15
 BYTES_PER_WRITTEN_ROW: Final = 100
 LEAST_GROUP_ROWS: Final = 2048
 MOST_GROUP_ROWS: Final = 122_880  # the engine's own
+
+# Of the engine's memory, for the identifiers of a part while its rows are joined with them: a join that fills it fails,
+# since what it holds is not spilled while rows are written. And what an identifier takes in it.
+JOINING_SHARE: Final = 0.25
+BYTES_PER_JOINED_IDENTIFIER: Final = 100
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,9 @@ class Engine(Protocol):
 
     def identify(self, name: str, select: str, identity: Identity) -> None:
         """Make the table `name` (identifier, device, imsi_range) of the distinct identifiers that `select` gives."""
+
+    def slices(self, identifiers: int) -> int:
+        """In how many slices so many identifiers are to be joined with their rows."""
 
     def rows(self, select: str) -> list[tuple[Any, ...]]:
         """All rows of a small result."""
@@ -207,6 +216,9 @@ class DuckEngine:
             self.db.execute(f"INSERT INTO {name} SELECT * FROM loaded")
             self.db.unregister("loaded")
 
+    def slices(self, identifiers: int) -> int:
+        return math.ceil(max(identifiers, 1) * BYTES_PER_JOINED_IDENTIFIER / (JOINING_SHARE * self.memory_gb * 1e9))
+
     def rows(self, select: str) -> list[tuple[Any, ...]]:
         with self._translated("the pipeline failed"):
             return self.db.execute(select).fetchall()
@@ -293,6 +305,8 @@ def _quoted(path: object) -> str:
 
 def family(sql_type: str) -> Family:
     kind = sql_type.upper()
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "ARRAY")):
+        return "nested"
     if kind.startswith(("TIMESTAMP", "DATE")):
         return "time"
     number = ("TINYINT", "SMALLINT", "INT", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINT", "UBIGINT", "FLOAT")

@@ -78,7 +78,7 @@ def folder_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--memory-gb",
-            type=Finite(min=0.2, max=1e6),
+            type=Finite(min=0.1, max=1e6),
             default=1.0,
             show_default=True,
             help="Memory of the engine; what does not fit is spilled to disk.",

@@ -116,10 +116,11 @@ class Intaker:
         self.engine.load(table.name, types, [])
 
     def bring(self, table: Table, put: Put, *, needed: bool = False) -> None:
-        """Read the parts of a table with identifiers; `put` receives for each a name and a SELECT of hashed rows.
+        """Read the parts of a table with identifiers; `put` receives for each names and SELECTs of hashed rows.
 
         The SELECT has a column `flaws`; rows with flaws are bad. `put` keeps the rows, since what names their devices
-        is given up after each part, and says how many flawed ones there were.
+        is given up after each part, and says how many flawed ones there were. A part with more identifiers than the
+        engine can join at once is read once for each slice of them.
         """
         offset_s = self.network.utc_offset_h * 3600
         for number, part in enumerate(self.parts(table, needed=needed)):
@@ -128,19 +129,23 @@ class Intaker:
             self.engine.table(f"{ids}_seen", f"SELECT identifier, count(*) AS n FROM {view} GROUP BY identifier")
             known = f"SELECT identifier FROM {ids}_seen WHERE identifier IS NOT NULL"
             self.engine.identify(ids, known, self._identity())
+            [(rows, users)] = self.engine.rows(f"SELECT coalesce(sum(n), 0), count(*) FROM {ids}_seen")
+            self.engine.drop(f"{ids}_seen")
             columns = STAGED[table.name].format(
                 device="i.device",
                 sim="try_cast('1' || r.sim_mcc || r.sim_mnc AS INT)",
                 tac="try_cast(r.tac AS INT)",
-                day=f"CAST(floor((r.time_s + {offset_s}) / {SECONDS_PER_DAY}) AS BIGINT)",
+                day=f"try_cast(floor((r.time_s + {offset_s}) / {SECONDS_PER_DAY}) AS BIGINT)",
                 ok=f"CAST(lower(r.result) IN {reading.SUCCESS} AS INT)",
                 flags=flag_bits("r.rat", "r.interface"),
             )
-            hashed = f"SELECT {columns}, r.flaws FROM {view} r LEFT JOIN {ids} i ON r.identifier = i.identifier"
-            flawed = put(f"{table.name}_rows_{number}", hashed)
-            [(rows,)] = self.engine.rows(f"SELECT coalesce(sum(n), 0) FROM {ids}_seen")
+            flawed = 0
+            for place, condition in enumerate(_slices(self.engine.slices(users))):
+                kept = f"(SELECT * FROM {ids} WHERE {condition})"
+                read = f"(SELECT * FROM {view} WHERE {condition})"
+                hashed = f"SELECT {columns}, r.flaws FROM {read} r LEFT JOIN {kept} i ON r.identifier = i.identifier"
+                flawed += put(f"{table.name}_rows_{number}_{place}", hashed)
             self._count(table, part, view, int(rows), flawed, ids)
-            self.engine.drop(f"{ids}_seen")
             if not self.keep_names:
                 self.engine.drop(ids)  # the identifiers of all parts together may be more than memory holds
 
@@ -182,6 +187,8 @@ class Intaker:
             for number in range(len(find_parts(self.folder, table)))
             if self.intake.rows[table]
         ]
+        if not ids:
+            return "SELECT CAST(NULL AS BIGINT) AS device, CAST(NULL AS STRING) AS name WHERE 1 = 0"
         return " UNION ".join(f"SELECT device, identifier AS name FROM {name}" for name in ids)
 
     def _identity(self) -> Callable[[str], tuple[int, str | None]]:
@@ -195,7 +202,7 @@ class Intaker:
 
     def _checked(self, table: Table, part: Part, name: str) -> str:
         families = {key.lower(): family for key, family in self.engine.source(f"{name}_raw", part).items()}
-        reading.missing_columns(table, families, str(part.path))
+        reading.refuse_columns(table, families, str(part.path))
         self.engine.view(name, reading.checked(table, f"{name}_raw", families))
         return name
 
@@ -234,6 +241,13 @@ class Intaker:
                         values[0] = as_text(values[0])
                     writer.writerow([part.path.name, reason, "", *values])
         self.intake.set_aside[table.name] = str(path)
+
+
+def _slices(count: int) -> list[str]:
+    """Conditions on `identifier` of which every row meets one."""
+    if count == 1:
+        return ["1 = 1"]
+    return [f"pmod(hash(identifier), {count}) = {place}" for place in range(count)]
 
 
 def estimated_rows(engine: Engine, parts: list[Part]) -> int:

@@ -51,14 +51,20 @@ LONGEST_IDENTIFIER: Final = 64
 SUCCESS: Final = "('ok', 'success', 'successful', '0')"
 
 
-def missing_columns(table: Table, families: Mapping[str, str], where: str) -> None:
-    """Refuse a file that lacks a column of the schema."""
+def refuse_columns(table: Table, families: Mapping[str, str], where: str) -> None:
+    """Refuse a file that lacks a column of the schema, or has lists or structures in one."""
     lacking = [c.name for c in table.columns if c.name not in families and not c.optional_column]
     if lacking:
         has = ", ".join(name for name in families if name != BEYOND)
         raise BadInput(
             f"{where}: table {table.name} lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}; "
             f"it has {has} (`airshed roam schema` lists what is expected)"
+        )
+    nested = [column.name for column in table.columns if families.get(column.name) == "nested"]
+    if nested:
+        raise BadInput(
+            f"{where}: expected text, numbers or times, came lists or structures in "
+            f"the column{'s' * (len(nested) > 1)} {', '.join(nested)}; write one value a row"
         )
 
 
@@ -118,7 +124,9 @@ def _as_text(raw: str, family: str, kind: str) -> str:
     if family == "text":
         return f"trim(CAST({raw} AS STRING))"
     if family == "number" and kind not in (*_LIMITS, "time"):
-        return f"CAST(try_cast({raw} AS BIGINT) AS STRING)"
+        # 234.0 is 234; a fraction stays one, to be refused as digits and told apart as an identifier.
+        whole = f"try_cast({raw} AS BIGINT)"
+        return f"CASE WHEN {whole} = {raw} THEN CAST({whole} AS STRING) ELSE CAST({raw} AS STRING) END"
     return raw
 
 

@@ -11,6 +11,14 @@ from monitoring.roaming.engine import BATCH_ROWS, BEYOND, Family, Identity, Part
 from spectrum.errors import BadInput
 
 SQL_TYPES: Final = {"text": "STRING", "number": "DOUBLE", "count": "BIGINT", "flag": "BOOLEAN"}
+# On one machine small queries cost planning, compiling and starting tasks, not rows: an adaptive plan is a job for each
+# stage, and every further partition is a task.
+_ON_ONE_MACHINE: Final = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.sql.adaptive.enabled": "false",
+}
 
 
 class SparkEngine:
@@ -34,19 +42,18 @@ class SparkEngine:
         builder = SparkSession.builder.master(master).appName("airshed-roam")
         settings = {
             "spark.ui.enabled": "false",
+            "spark.local.dir": str(spill_dir),
             "spark.driver.memory": f"{memory_gb:.0f}g",
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
             "spark.sql.session.timeZone": "UTC",
-            "spark.sql.shuffle.partitions": "2" if master.startswith("local") else "200",
             "spark.sql.ansi.enabled": "false",
             "spark.sql.ui.explainMode": "simple",
+            "spark.ui.showConsoleProgress": "false",
         }
+        if master.startswith("local"):
+            settings |= _ON_ONE_MACHINE
         settings |= {f"spark.{key.replace('_', '.')}": value for key, value in more.items()}
         for key, value in settings.items():
             builder = builder.config(key, value)
-        self.spill_dir = spill_dir
-        self._written = 0
         self.spark = builder.getOrCreate()
         self.spark.sparkContext.setLogLevel("ERROR")
         for word in self._WORDS:
@@ -67,11 +74,9 @@ class SparkEngine:
         self.spark.sql(select).createOrReplaceTempView(name)
 
     def table(self, name: str, select: str) -> None:
-        # Written and read back, so that plans do not grow from step to step.
-        self._written += 1
-        path = str(self.spill_dir / f"{name}-{self._written}")
-        self.spark.sql(select).write.parquet(path)
-        self.spark.read.parquet(path).createOrReplaceTempView(name)
+        # Computed once, and cut off from what it was made of, so that plans do not grow from step to step. Kept by the
+        # executors: files would have to be where all of them see them, and cost a process each for their permissions.
+        self.spark.sql(select).localCheckpoint().createOrReplaceTempView(name)
 
     def quantiles(self, value: str, shares: Sequence[float]) -> str:
         return f"percentile({value}, array({', '.join(f'{share}D' for share in shares)}))"
@@ -90,6 +95,9 @@ class SparkEngine:
         frame = self.spark.sql(select).select("identifier", named("identifier").alias("is"))
         frame.select("identifier", "is.*").createOrReplaceTempView(f"{name}_made")
         self.table(name, f"SELECT * FROM {name}_made")
+
+    def slices(self, identifiers: int) -> int:
+        return 1  # Spark sorts what does not fit
 
     def rows(self, select: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self.spark.sql(select).collect()]

@@ -88,7 +88,7 @@ def test_a_damaged_parquet_is_one_line(write_folder: Any, capsys: pytest.Capture
     [
         "classify --memory-gb nan",
         "classify --memory-gb inf",
-        "classify --memory-gb 0.1",
+        "classify --memory-gb 0.05",
         "classify --buckets 0",
         "classify --buckets 100000",
         "classify --threads 0",

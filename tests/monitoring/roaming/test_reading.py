@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from monitoring.roaming import engine
 from spectrum.errors import BadInput
 
 BAD_RADIO = {
@@ -159,3 +160,20 @@ def test_a_table_there_twice_is_refused(write_folder: Any, row: Any, roam_json: 
     (folder / "radio.csv.gz").write_bytes(b"")
     with pytest.raises(BadInput, match="more than once"):
         roam_json("classify", folder)
+
+
+@pytest.mark.parametrize("buckets", ["1", "3"])
+def test_identifiers_joined_in_slices_give_the_same(
+    write_folder: Any, row: Any, roam_json: Any, buckets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    radio = [row.radio(f"u{n % 40}", rat="2G" if n % 9 else "9G") for n in range(120)]
+    folder = write_folder(radio=[*radio, row.radio("")], cdr=[row.cdr(f"u{n}", bytes=n) for n in range(60)])
+    whole = roam_json("classify", folder, "--buckets", buckets)
+    aside = Path(whole["set_aside"]["radio"]).read_text().splitlines()
+    monkeypatch.setattr(engine, "BYTES_PER_JOINED_IDENTIFIER", 20_000_000)
+    assert engine.DuckEngine().slices(40) > 3
+    sliced = roam_json("classify", folder, "--buckets", buckets)
+    assert whole["rejected"]["radio"] == {"rat: not 2G, 3G or 4G": 14, "user: missing": 1}
+    assert len(sliced["devices"]) == 60
+    assert sliced == whole
+    assert sorted(Path(sliced["set_aside"]["radio"]).read_text().splitlines()) == sorted(aside)
