@@ -58,7 +58,8 @@ def open_engine(kind: str, out: Path, *, memory_gb: float = 1.0, threads: int | 
     if kind == "spark":
         from monitoring.roaming.spark_engine import SparkEngine
 
-        engine = SparkEngine(staging / "spark", memory_gb=max(memory_gb, 1.0))
+        master = f"local[{threads or '*'}]"
+        engine = SparkEngine(staging / "spark", master=master, memory_gb=max(memory_gb, 1.0))
     else:
         engine = DuckEngine(memory_gb=memory_gb, threads=threads, spill_dir=staging / "spill")
     try:

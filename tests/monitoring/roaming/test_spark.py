@@ -1,7 +1,7 @@
 """The same text on Spark gives what DuckDB gives. Needs the extra `cluster` and Java.
 
 The same means: every count, text and order; numbers to one part in a million, since sums run in another order; numbers
-of figures, which are printed with five digits, to the last of these.
+of figures, which are printed with five digits, to one part in ten thousand.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LIMITS = m2m_platform.Limits(10, 10, 1, return_window_s=86_400.0, permanent_shar
 def results(folder: Path, out: Path, kind: str) -> dict[str, Any]:
     """What classify, catalog, report and platform have to say of a folder, from one run of an engine."""
     run = pipeline.Run(folder, out, read_network(folder / "network.toml"), SiteKey(b"k" * 32), keep_names=True)
-    with pipeline.open_engine(kind, out, threads=1) as engine:
+    with pipeline.open_engine(kind, out, threads=2) as engine:
         intaker = pipeline.build_devices(run, engine, lambda amount: None)
         pipeline.classify(run, engine)
         intaker.bring_as_table(PLATFORM)
