@@ -225,7 +225,9 @@ class Intaker:
         self.out.mkdir(parents=True, exist_ok=True)
         path = self.out / f"{table.name}.csv"
         columns = [reading.output_name(column) for column in table.columns]
-        join = f"LEFT JOIN {ids} i ON r.identifier = i.identifier" if ids else ""
+        # Few of the identifiers are those of bad rows; all of them may be more than a join can hold.
+        few = f"(SELECT * FROM {ids} WHERE identifier IN (SELECT identifier FROM {view} WHERE flaws > 0))"
+        join = f"LEFT JOIN {few} i ON r.identifier = i.identifier" if ids else ""
         shown = "r.identifier" if self.keep_names else "i.device"
         read = [shown if name == "identifier" else f"r.raw_{name}" for name in columns]
         fresh = str(path) not in self.intake.set_aside.values()
