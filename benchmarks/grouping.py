@@ -36,7 +36,7 @@ from planning.grouping.traffic import generate, write_devices
 LOADS = ("low", "medium", "high")
 SHIFTS = (0, 3)
 LIMIT_S = {"low": 25.0, "medium": 15.0, "high": 3.0}
-FIRST_SEED = 1000
+FIRST_SEED = 3000
 # Intervals in minutes that do not divide one another; the last two have a timeline of 1001 and 60 slots.
 MIXES = ((6, 10, 15), (4, 6, 9), (10, 15, 20, 30), (7, 11, 13), (12, 15, 20))
 

@@ -149,6 +149,6 @@ def draw(path: Path, rows: list[Row]) -> None:
             axes.set_ylabel(name)
             axes.grid(alpha=0.3)
             if i == 0:
-                axes.legend(fontsize=6)
+                axes.legend(fontsize=6, loc="lower right")  # "best" warns when drawing is slow
     figure.suptitle(f"Figure {rows[0].figure}: means of {rows[0].runs} networks, 95 % confidence intervals")
     figure.savefig(path, dpi=70)
