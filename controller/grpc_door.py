@@ -1,6 +1,6 @@
 """The gRPC door of the controller: agents' streams, unary calls, health and reflection.
 
-An asyncio server on an event loop (uvloop's) in a real thread of its own, beside os-ken's: a thousand agents cost a
+An asyncio server on an event loop in a real thread of its own, beside os-ken's: a thousand agents cost a
 thousand coroutines, not two thousand threads. What waits for the database runs in a small pool; what asks for a lease
 goes over the desk to the allocator's thread.
 """
@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import grpc
-import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -284,7 +283,7 @@ class GrpcDoor:
         self.port = 0
         self._up = threading.Event()
         self._stop: asyncio.Event | None = None
-        self._loop = uvloop.new_event_loop()
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="grpc", daemon=True)
 
     def start(self) -> None:

@@ -75,7 +75,7 @@ def test_views_dialogs_and_the_focus_that_comes_back(bench: Any, look: Callable[
     seen.connected()
     seen.page.get_by_role("link", name="Devices", exact=True).focus()
     seen.page.keyboard.press("Enter")
-    assert seen.page.evaluate("document.activeElement.id") == "main"
+    seen.wait("() => document.activeElement.id === 'main'")
     seen.page.get_by_role("button", name="Sign in").focus()
     seen.page.keyboard.press("Enter")
     seen.page.get_by_role("dialog").wait_for()
@@ -86,7 +86,7 @@ def test_views_dialogs_and_the_focus_that_comes_back(bench: Any, look: Callable[
         assert seen.page.evaluate(inside)
     seen.page.keyboard.press("Escape")
     seen.page.get_by_role("dialog").wait_for(state="detached")
-    assert seen.page.evaluate("document.activeElement.id") == "account"
+    seen.wait("() => document.activeElement.id === 'account'")
 
 
 def minutes(text: str) -> int:
