@@ -33,7 +33,7 @@ export function startTimeBar() {
   for (const id of ["live", "play", "speed", "past", "shown"]) parts[id] = byId(id);
   parts.past.max = String(STEPS);
   parts.past.addEventListener("input", () => travel(timeAt(Number(parts.past.value))));
-  parts.live.addEventListener("click", () => (isPast() ? travel(null) : travel(now() - 1)));
+  parts.live.addEventListener("click", () => travel(null));
   parts.play.addEventListener("click", () => play(!playing));
   parts.speed.addEventListener("click", () => {
     speed = SPEEDS[(SPEEDS.indexOf(speed) + 1) % SPEEDS.length];

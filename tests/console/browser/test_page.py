@@ -69,11 +69,8 @@ def test_the_past_is_shown_and_left(bench: Any, look: Callable[..., Any]) -> Non
     before = seen.page.locator("#past").input_value()
     seen.page.get_by_role("button", name="Play").click()
     seen.wait("old => document.getElementById('past').value !== old", before)
-    # Pressed until it holds: an instant that was on its way when it was pressed may still come.
-    seen.wait(
-        "() => { const past = 'replaying' in document.getElementById('timebar').dataset;"
-        " if (past) document.getElementById('live').click(); return !past }"
-    )
+    seen.page.get_by_role("button", name="Live").click()
+    seen.page.locator("#timebar:not([data-replaying])").wait_for()
     seen.wait(ban, False)
 
 
